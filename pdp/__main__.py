@@ -1,0 +1,5 @@
+"""`python -m pdp`."""
+
+from pdp.cli import main
+
+main()

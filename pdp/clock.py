@@ -1,0 +1,31 @@
+"""The only door to time and chance: everything else takes `now`, ids and secrets as parameters."""
+
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+Clock = Callable[[], datetime]
+
+#: Crockford's 32 letters and digits: none that people mistake for another.
+_READABLE: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def utcnow() -> datetime:
+    """Return the present instant, zone-aware in UTC."""
+    return datetime.now(UTC)  # noqa: TID251  the one reader of the clock
+
+
+def new_id(prefix: str) -> str:
+    """Return `prefix_` and 128 random bits: an identifier nobody can guess or enumerate."""
+    return f"{prefix}_{secrets.token_urlsafe(16)}"
+
+
+def new_secret() -> str:
+    """Return 256 random bits, URL-safe: a bearer secret that needs no slow hash at rest."""
+    return secrets.token_urlsafe(32)
+
+
+def new_code(length: int) -> str:
+    """Return `length` random letters and digits of 5 bits each, for people to read and type."""
+    return "".join(secrets.choice(_READABLE) for _ in range(length))

@@ -1,0 +1,1 @@
+"""JWTs signed and verified (joserfc): algorithm, type and key are always ours to name."""

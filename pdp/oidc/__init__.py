@@ -1,0 +1,1 @@
+"""Authlib wiring, the token side's enforcement point: no SQL, no routes, no framework."""

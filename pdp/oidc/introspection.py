@@ -1,0 +1,161 @@
+"""Introspection (RFC 7662): today's decision, or `active: false` without a word why (§2.2).
+
+A plain function over one read transaction, so that it can stand behind any front door.
+"""
+
+from dataclasses import dataclass
+
+from authlib.oauth2.rfc6749 import InvalidRequestError
+
+from pdp.domain.access import Channel, Outcome
+from pdp.domain.client import Client
+from pdp.domain.ids import ClientId, GrantId
+from pdp.jose.tokens import Refusal, verify_jwt
+from pdp.oidc.enforce import Refused, token_terms
+from pdp.oidc.issue import Claims, Issuer
+from pdp.oidc.request import OidcRequest
+from pdp.store import tokens
+from pdp.store.decision_log import DecisionLog
+from pdp.usecases.decide_access import Judged, judge, judge_grant, record_in_group
+from pdp.usecases.gather_facts import facts_of_machine
+
+INACTIVE: Claims = {"active": False}
+#: What an access token's claims tell its resource; ours alone (`gid`) stay with us.
+_TOLD = ("iss", "aud", "sub", "client_id", "iat", "exp", "jti", "acr", "amr", "auth_time", "sid")
+
+
+@dataclass(frozen=True, slots=True)
+class Introspected:
+    """The answer, and the decision behind it if there was one to take."""
+
+    body: Claims
+    outcome: Outcome | None
+
+
+def introspect(
+    issuer: Issuer, request: OidcRequest, caller: Client, log: DecisionLog
+) -> Introspected:
+    """Answer an authenticated caller about a token.
+
+    Raises InvalidRequestError without a token. Anything odd about it is `active: false`.
+    """
+    token = request.form.get("token")
+    if token is None:
+        raise InvalidRequestError("Send 'token'.")
+    claims = verify_access_token(issuer, request, token)
+    if claims is None:
+        return _refresh_token(request, caller, token)
+    if not _may_ask(request, caller, claims):
+        return Introspected(INACTIVE, None)
+    decided = decide_on_token(request, claims, Channel.INTROSPECTION, log)
+    if decided is None:
+        return Introspected(INACTIVE, None)
+    judged, scopes = decided
+    terms = token_terms(judged.decision, scopes, issuer.lifetimes, now=request.now)
+    if isinstance(terms, Refused):
+        return Introspected(INACTIVE, judged.decision.outcome)
+    body: Claims = {
+        "active": True,
+        "token_type": "Bearer",
+        "scope": " ".join(terms.scopes),
+        **{name: claims[name] for name in _TOLD if name in claims},
+    }
+    device = judged.facts.device
+    if device is not None and device.id is not None:
+        body["device_id"] = device.id
+        body["device_compliance"] = device.compliance.value
+    if terms.family_ends_at is not None:
+        body["session_restrictions"] = list(terms.restrictions)
+        body["session_expiry"] = int(terms.family_ends_at.timestamp())
+    return Introspected(body, judged.decision.outcome)
+
+
+def verify_access_token(issuer: Issuer, request: OidcRequest, token: str) -> Claims | None:
+    """Return the claims of an access token of ours that has not run out; None for anything else."""
+    verified = verify_jwt(
+        token,
+        request.configuration.keys,
+        typ="at+jwt",
+        issuer=issuer.issuer,
+        now=request.now,
+    )
+    return None if isinstance(verified, Refusal) else verified
+
+
+def decide_on_token(
+    request: OidcRequest, claims: Claims, channel: Channel, log: DecisionLog
+) -> tuple[Judged, tuple[str, ...]] | None:
+    """Decide on an access token as of now, and record it within a second.
+
+    Returns the decision and the token's scopes; None when nothing stands behind it any more.
+    """
+    scopes = tuple(str(claims.get("scope", "")).split())
+    jti = str(claims["jti"])
+    if tokens.is_revoked(request.tx, jti):
+        return None
+    grant_id = claims.get("gid")
+    if grant_id is None:
+        judged = _judge_machine(request, claims, channel, scopes)
+        epoch = 0
+    else:
+        granted = judge_grant(
+            request.tx,
+            GrantId(str(grant_id)),
+            channel,
+            request.configuration,
+            now=request.now,
+            scopes=frozenset(scopes),
+        )
+        judged = None if granted is None else granted.judged
+        epoch = 0 if granted is None else granted.standing.epoch
+    if judged is None:
+        return None
+    record_in_group(log, judged, token=jti, subject_epoch=epoch)
+    return judged, scopes
+
+
+def _judge_machine(
+    request: OidcRequest, claims: Claims, channel: Channel, scopes: tuple[str, ...]
+) -> Judged | None:
+    client = request.configuration.clients.get(ClientId(str(claims["client_id"])))
+    if client is None or client.disabled:
+        return None
+    facts = facts_of_machine(
+        client, channel=channel, scopes=frozenset(scopes), address=None, now=request.now
+    )
+    return judge(request.configuration, facts)
+
+
+def _may_ask(request: OidcRequest, caller: Client, claims: Claims) -> bool:
+    """Tell whether the caller is the token's client, or a resource that the token is for."""
+    if claims.get("client_id") == caller.id:
+        return True
+    audience = claims.get("aud")
+    named = {audience} if isinstance(audience, str) else set(audience or ())  # type: ignore[call-overload]
+    return bool(named & request.configuration.audiences_of(caller.id))
+
+
+def _refresh_token(request: OidcRequest, caller: Client, token: str) -> Introspected:
+    """Answer about a refresh token, to the client that holds it alone."""
+    found = tokens.find_refresh(request.tx, token)
+    if found is None or found.consumed or request.now >= found.expires_at:
+        return Introspected(INACTIVE, None)
+    granted = judge_grant(
+        request.tx, found.grant, Channel.INTROSPECTION, request.configuration, now=request.now
+    )
+    if granted is None or granted.grant.client != caller.id:
+        return Introspected(INACTIVE, None)
+    outcome = granted.judged.decision.outcome
+    if outcome > Outcome.RESTRICTED:
+        return Introspected(INACTIVE, outcome)
+    return Introspected(
+        {
+            "active": True,
+            "token_type": "refresh_token",
+            "client_id": caller.id,
+            "sub": granted.grant.subject,
+            "scope": " ".join(granted.grant.scope),
+            "exp": int(found.expires_at.timestamp()),
+        },
+        outcome,
+    )

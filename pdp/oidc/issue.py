@@ -1,0 +1,146 @@
+"""Make tokens: access tokens (RFC 9068), ID tokens, and refresh tokens of a family."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pdp.clock import new_id, new_secret
+from pdp.domain.client import Client, Resource
+from pdp.domain.session import Grant
+from pdp.jose.tokens import half_hash, sign_jwt
+from pdp.oidc.enforce import Terms
+from pdp.oidc.request import OidcRequest
+from pdp.settings import LifetimeSettings
+from pdp.store import tokens
+
+Claims = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issuer:
+    """Who issues, and for how long things live."""
+
+    issuer: str
+    lifetimes: LifetimeSettings
+
+
+def tokens_of_grant(
+    issuer: Issuer,
+    request: OidcRequest,
+    client: Client,
+    grant: Grant,
+    terms: Terms,
+    *,
+    generation: int,
+    nonce: str | None,
+) -> Claims:
+    """Issue what a grant yields on `terms`; the refresh token is stored in the transaction.
+
+    The ID token comes at each refresh too (OpenID Connect Core §12.2), then without `nonce`.
+    """
+    person: Claims = {
+        "sub": grant.subject,
+        "auth_time": int(grant.auth_time.timestamp()),
+        "acr": grant.acr,
+        "amr": list(grant.amr),
+        "sid": grant.session,
+    }
+    if terms.family_ends_at is not None:
+        person["session_expiry"] = int(terms.family_ends_at.timestamp())
+        person["session_restrictions"] = list(terms.restrictions)
+    access = access_token(
+        issuer, request, client, terms, {**person, "gid": grant.id}
+    )
+    answer: Claims = {
+        "access_token": access,
+        "token_type": "Bearer",
+        "expires_in": int(terms.token_lifetime.total_seconds()),
+        "scope": " ".join(terms.scopes),
+    }
+    if "refresh_token" in client.grant_types:
+        answer["refresh_token"] = _refresh_token(
+            issuer, request, grant, terms, generation=generation
+        )
+    if "openid" in terms.scopes:
+        answer["id_token"] = _id_token(issuer, request, client, person, access, nonce=nonce)
+    return answer
+
+
+def access_token(
+    issuer: Issuer, request: OidcRequest, client: Client, terms: Terms, claims: Claims
+) -> str:
+    """Return a JWT access token (RFC 9068 §2.2) for the resources that its scopes belong to."""
+    resources = request.configuration.resources_for(frozenset(terms.scopes))
+    # `iat` is cut to the second, never rounded up: some clients refuse tokens of the future.
+    issued = int(request.now.timestamp())
+    return sign_jwt(
+        request.configuration.keys.signing(_access_algorithm(resources), request.now),
+        {
+            "iss": issuer.issuer,
+            "aud": _audience(resources, issuer.issuer),
+            "client_id": client.id,
+            "iat": issued,
+            "exp": issued + int(terms.token_lifetime.total_seconds()),
+            "jti": new_id("at"),
+            "scope": " ".join(terms.scopes),
+            **claims,
+        },
+        typ="at+jwt",
+    )
+
+
+def _id_token(  # noqa: PLR0913  the token's parts
+    issuer: Issuer,
+    request: OidcRequest,
+    client: Client,
+    person: Claims,
+    access: str,
+    *,
+    nonce: str | None,
+) -> str:
+    """Return an ID token (OpenID Connect Core §2) in the client's algorithm."""
+    issued = int(request.now.timestamp())
+    claims: Claims = {
+        "iss": issuer.issuer,
+        "aud": client.id,
+        "iat": issued,
+        "exp": issued + int(issuer.lifetimes.id_token.total_seconds()),
+        "at_hash": half_hash(access, client.id_token_alg),
+        **person,
+    }
+    if nonce is not None:
+        claims["nonce"] = nonce
+    key = request.configuration.keys.signing(client.id_token_alg, request.now)
+    return sign_jwt(key, claims, typ="JWT")
+
+
+def _refresh_token(
+    issuer: Issuer, request: OidcRequest, grant: Grant, terms: Terms, *, generation: int
+) -> str:
+    token = new_secret()
+    ends = _earliest(
+        request.now + issuer.lifetimes.refresh_idle, grant.expires_at, terms.family_ends_at
+    )
+    tokens.insert_refresh(
+        request.tx, token, grant.id, generation=generation, now=request.now, expires_at=ends
+    )
+    return token
+
+
+def _earliest(first: datetime, *others: datetime | None) -> datetime:
+    return min([first, *(other for other in others if other is not None)])
+
+
+def _audience(resources: tuple[Resource, ...], issuer: str) -> str | list[str]:
+    match resources:
+        case ():
+            return issuer
+        case (only,):
+            return only.identifier
+        case _:
+            return [resource.identifier for resource in resources]
+
+
+def _access_algorithm(resources: tuple[Resource, ...]) -> str:
+    # Several resources share one token: it is signed as all of them read it, or by default.
+    algorithms = {resource.access_token_alg for resource in resources}
+    return algorithms.pop() if len(algorithms) == 1 else "ES256"

@@ -1,0 +1,116 @@
+"""What comes in and goes out at protocol endpoints, independent of any web framework."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from urllib.parse import parse_qsl
+
+from authlib.oauth2.rfc6749 import OAuth2Payload, OAuth2Request
+
+from pdp.store.database import Transaction
+from pdp.usecases.configuration import Configuration
+
+_MOST_PARAMETERS = 100
+
+
+@dataclass(slots=True)
+class Answer:
+    """An HTTP answer: status, body and headers. Authlib's extensions set its `location`."""
+
+    status: int
+    body: str = ""
+    headers: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def location(self) -> str | None:
+        """Where the answer redirects to, if it does."""
+        return next((value for name, value in self.headers if name == "Location"), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """Form or query parameters: each once, none empty; `repeated` names those that came twice.
+
+    RFC 6749 §3.1, §3.2: parameters without a value are treated as omitted, and none may be
+    included more than once.
+    """
+
+    values: Mapping[str, str]
+    repeated: frozenset[str] = frozenset()
+
+    @classmethod
+    def parse(cls, encoded: str) -> "Parameters":
+        """Read `application/x-www-form-urlencoded` text; ValueError if it has too many fields."""
+        values: dict[str, str] = {}
+        repeated = set()
+        for name, value in parse_qsl(encoded, max_num_fields=_MOST_PARAMETERS, errors="replace"):
+            if name in values:
+                repeated.add(name)
+            values[name] = value
+        return cls(values, frozenset(repeated))
+
+
+class OidcPayload(OAuth2Payload):
+    """The parameters of one request, in the shape that Authlib reads them."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self._parameters = parameters
+
+    @property
+    def data(self) -> Mapping[str, str]:
+        """Each parameter once."""
+        return self._parameters.values
+
+    @property
+    def datalist(self) -> defaultdict[str, list[str]]:
+        """Each parameter as a list, as long as it came often."""
+        lists: defaultdict[str, list[str]] = defaultdict(list)
+        for name, value in self._parameters.values.items():
+            lists[name] = [value, value] if name in self._parameters.repeated else [value]
+        return lists
+
+
+class OidcRequest(OAuth2Request):
+    """A request with all that answering it needs: transaction, configuration, instant."""
+
+    def __init__(  # noqa: PLR0913  the edge hands over everything at once
+        self,
+        method: str,
+        parameters: Parameters,
+        *,
+        authorization: str | None = None,
+        address: str | None = None,
+        tx: Transaction,
+        configuration: Configuration,
+        now: datetime,
+    ) -> None:
+        # Authlib's constructor checks that the URL is https. That is the settings' business
+        # here: the issuer is https, or on loopback in the development profile.
+        self.method = method
+        self.uri = ""
+        self.headers = {} if authorization is None else {"Authorization": authorization}
+        self.payload = OidcPayload(parameters)
+        self.parameters = parameters
+        self.client = None
+        self.auth_method = None
+        self.user = None
+        self.authorization_code = None
+        self.refresh_token = None
+        self.credential = None
+        self._scope = None
+        self._body = None
+        self.address = address
+        self.tx = tx
+        self.configuration = configuration
+        self.now = now
+
+    @property
+    def form(self) -> Mapping[str, str]:
+        """The parameters; at token endpoints they come in the body only."""
+        return self.parameters.values
+
+    @property
+    def args(self) -> Mapping[str, str]:
+        """The parameters, as Authlib's authorization endpoint names them."""
+        return self.parameters.values

@@ -1,0 +1,1 @@
+"""Calls that the server makes to others: one door, closed to private networks by default."""

@@ -1,0 +1,1 @@
+"""The policy engine: compliance rules and access policies, pure and total."""

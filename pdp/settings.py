@@ -1,0 +1,284 @@
+"""Settings: command line > environment (`PDP__SECTION__KEY`) > config.yaml > defaults.
+
+Unknown keys are errors, every problem is reported at once, secrets are never shown, and each
+secret may come from a file (`PDP__SECTION__KEY_FILE`, as container platforms mount them).
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+from ruamel.yaml import YAML
+
+Network = IPv4Network | IPv6Network
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _duration(value: object) -> object:
+    """Read `90`, `30s`, `10m`, `4h` or `7d`; anything else is pydantic's to refuse."""
+    if isinstance(value, str) and (found := re.fullmatch(r"(\d{1,9})([smhd]?)", value.strip())):
+        return timedelta(seconds=int(found[1]) * _UNITS[found[2] or "s"])
+    return value
+
+
+Seconds = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Section(BaseModel):
+    """A group of settings: frozen, and strict about names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DatabaseSettings(Section):
+    """Where state lives."""
+
+    url: str = "sqlite:///var/pratique.db"
+    """SQLAlchemy URL: `sqlite:///path` (one machine) or `postgresql+psycopg://…`."""
+    pool_size: Annotated[int, Field(ge=1, le=100)] = 8
+    """Connections each process keeps open."""
+    busy_timeout: Seconds = timedelta(seconds=10)
+    """How long a writer waits for another before it answers 503."""
+
+    @field_validator("url")
+    @classmethod
+    def _known_database(cls, url: str) -> str:
+        if not url.startswith(("sqlite:///", "postgresql+psycopg://")):
+            message = "must begin with sqlite:///path or postgresql+psycopg://"
+            raise ValueError(message)
+        return url
+
+
+class RedisSettings(Section):
+    """Redis is optional on one machine and holds only what may be lost."""
+
+    url: str | None = None
+    """`redis://…`, or nothing for in-process counters."""
+
+
+class ServerSettings(Section):
+    """How the server listens."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: Port = 8080
+    """Port to listen on."""
+    workers: Annotated[int, Field(ge=1, le=64)] = 2
+    """Processes that answer requests."""
+    threads: Annotated[int, Field(ge=1, le=64)] = 4
+    """Threads of each process; slow work may hold all but one of them."""
+    management_host: str = "127.0.0.1"
+    """Address of `/livez`, `/readyz` and `/metrics`; keep it off the internet."""
+    management_port: Port = 8081
+    """Port of the management address."""
+    tls_certificate: Path | None = None
+    """PEM certificate chain, when the server itself speaks TLS."""
+    tls_key: Path | None = None
+    """PEM private key of the certificate."""
+    trusted_proxies: tuple[Network, ...] = ()
+    """Networks whose `X-Forwarded-For` and `Client-Cert` are believed; none by default."""
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 1024 * 1024
+    """Largest request body; a larger one is answered 413."""
+
+    @model_validator(mode="after")
+    def _certificate_and_key_together(self) -> "ServerSettings":
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            message = "set both server.tls_certificate and server.tls_key, or neither"
+            raise ValueError(message)
+        return self
+
+
+class KeySettings(Section):
+    """Keys that never reach the database."""
+
+    master: SecretStr | None = None
+    """Base64 of 32 random bytes: encrypts signing keys and connector secrets at rest."""
+    master_path: Path = Path("var/master.key")
+    """File that holds the master key when `keys.master` is not set; `pdp init` makes it."""
+
+
+class LifetimeSettings(Section):
+    """How long things live."""
+
+    code: Seconds = timedelta(seconds=60)
+    """Authorization code."""
+    access_token: Seconds = timedelta(minutes=5)
+    """Access token."""
+    id_token: Seconds = timedelta(minutes=5)
+    """ID token."""
+    session_idle: Seconds = timedelta(hours=8)
+    """Browser session without use."""
+    session: Seconds = timedelta(hours=12)
+    """Browser session, whatever its use."""
+    refresh_idle: Seconds = timedelta(days=14)
+    """Refresh token without use."""
+    refresh: Seconds = timedelta(days=30)
+    """Refresh token family, whatever its use."""
+    restricted_token: Seconds = timedelta(minutes=10)
+    """Longest access token of a restricted session, where its policy names none."""
+    restricted_session: Seconds = timedelta(hours=1)
+    """Longest restricted session, where its policy names none."""
+    parked_request: Seconds = timedelta(hours=2)
+    """Authorization request that waits for sign-in or remediation."""
+    device_assertion: Seconds = timedelta(seconds=60)
+    """Signed device assertion and its nonce."""
+    enrolment_token: Seconds = timedelta(minutes=15)
+    """Token that enrols one device, once."""
+    fresh_sign_in: Seconds = timedelta(minutes=5)
+    """How old a sign-in may be for changes to one's own password and factors."""
+    logout_token: Seconds = timedelta(minutes=2)
+    """Back-channel logout token."""
+
+
+class SignInSettings(Section):
+    """Limits that slow down guessing."""
+
+    attempts: Annotated[int, Field(ge=1)] = 10
+    """Wrong passwords or codes for one account within the window before it must wait."""
+    attempts_per_address: Annotated[int, Field(ge=1)] = 100
+    """Wrong passwords or codes from one address within the window."""
+    window: Seconds = timedelta(minutes=5)
+    """The window for both."""
+    client_attempts: Annotated[int, Field(ge=1)] = 60
+    """Failed client authentications from one address within the window."""
+    password_min_length: Annotated[int, Field(ge=8)] = 12
+    """Shortest password that a person may choose."""
+    hash_concurrency: Annotated[int, Field(ge=1)] = 1
+    """Passwords hashed at the same time in one process (19 MiB and about 20 ms each)."""
+
+
+class OutboundSettings(Section):
+    """Calls that the server makes to others."""
+
+    ca_bundle: Path | None = None
+    """PEM file of authorities to trust beside the system's."""
+    allow_networks: tuple[Network, ...] = ()
+    """Private networks that may be called; all private ranges are refused by default."""
+    allow_http: bool = False
+    """Whether plain http is called at all; the demo sets it for loopback."""
+    timeout: Seconds = timedelta(seconds=5)
+    """Longest wait for one answer."""
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 256 * 1024
+    """Largest answer that is read."""
+
+
+class LoggingSettings(Section):
+    """What is logged."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe line that is written."""
+
+
+class Settings(BaseSettings):
+    """Everything an operator can set. Policies and compliance rules are data, not settings."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PDP__", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    issuer: str
+    """The one exact string by which relying parties know us; https outside loopback."""
+    dev: bool = False
+    """Development profile: plain http on loopback, cookie names without `__Host-`."""
+    display_name: str = "Pratique"
+    """What pages call this deployment."""
+    support: str = ""
+    """How people reach help: an e-mail address or https link shown on pages."""
+
+    database: DatabaseSettings = DatabaseSettings()
+    redis: RedisSettings = RedisSettings()
+    server: ServerSettings = ServerSettings()
+    keys: KeySettings = KeySettings()
+    lifetimes: LifetimeSettings = LifetimeSettings()
+    signin: SignInSettings = SignInSettings()
+    outbound: OutboundSettings = OutboundSettings()
+    logging: LoggingSettings = LoggingSettings()
+
+    @field_validator("issuer")
+    @classmethod
+    def _exact_issuer(cls, issuer: str) -> str:
+        # Discovery compares the issuer to the character: a slash more makes another issuer.
+        if not issuer.startswith(("https://", "http://")) or issuer.endswith("/"):
+            message = "must be an https URL (http on loopback only) without a slash at its end"
+            raise ValueError(message)
+        if any(mark in issuer for mark in "?#@ "):
+            message = "must have no query, fragment, user name or space"
+            raise ValueError(message)
+        return issuer
+
+    @model_validator(mode="after")
+    def _plain_http_stays_on_loopback(self) -> "Settings":
+        host = self.issuer.split("://", 1)[1].split("/", 1)[0].rsplit(":", 1)[0]
+        loopback = {"localhost", "127.0.0.1", "[::1]"}
+        if self.issuer.startswith("http://"):
+            if not self.dev:
+                message = "issuer: plain http needs dev: true, and is for loopback only"
+                raise ValueError(message)
+            if host not in loopback:
+                message = f"issuer: plain http is for loopback only, not {host}"
+                raise ValueError(message)
+        if self.dev and self.server.host not in {"127.0.0.1", "::1", "localhost"}:
+            message = f"server.host: dev: true listens on loopback only, not {self.server.host}"
+            raise ValueError(message)
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources: arguments, environment, secret files, config.yaml."""
+        del dotenv_settings, file_secret_settings
+        return (
+            init_settings,
+            env_settings,
+            InitSettingsSource(settings_cls, _secrets_in_files(os.environ)),
+            InitSettingsSource(settings_cls, _read_yaml(config_path(os.environ))),
+        )
+
+
+def config_path(environ: Mapping[str, str]) -> Path:
+    """Return where config.yaml is looked for: `PDP_CONFIG`, else the working folder."""
+    return Path(environ.get("PDP_CONFIG", "config.yaml"))
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        message = f"{path}: must be a mapping of sections, not {type(content).__name__}"
+        raise ValueError(message)  # noqa: TRY004  every problem of the settings is a ValueError
+    return content
+
+
+def _secrets_in_files(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Read `PDP__SECTION__KEY_FILE` variables into the settings they stand for."""
+    found: dict[str, Any] = {}
+    for name, path in environ.items():
+        if not (name.startswith("PDP__") and name.endswith("_FILE")):
+            continue
+        *sections, key = name.removeprefix("PDP__").removesuffix("_FILE").lower().split("__")
+        inner = found
+        for section in sections:
+            inner = inner.setdefault(section, {})
+        inner[key] = Path(path).read_text(encoding="utf-8").strip()
+    return found

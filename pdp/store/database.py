@@ -1,0 +1,255 @@
+"""The database: connections, and transactions that open and end in one place.
+
+SQLite runs in WAL with `synchronous=FULL`, so that what was answered survives a power cut; its
+writers queue at a file lock, which is fair, instead of at SQLite's busy handler, which is not.
+PostgreSQL goes through psycopg 3. When either is down: `Unavailable`.
+"""
+
+import fcntl
+import os
+import re
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from pdp.domain.errors import Unavailable
+from pdp.store.base import Base
+
+Value = str | int | float | bytes | bool | None
+Row = Sequence[Any]
+
+#: What SQLite says when the file, the disk or another writer is the trouble, not our statement.
+_SQLITE_DOWN: Final = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_NOTADB,
+    }
+)
+
+
+class Statement:
+    """SQL text with `:name` parameters, translated once for both drivers."""
+
+    __slots__ = ("postgresql", "sqlite")
+
+    def __init__(self, text: str) -> None:
+        self.sqlite = text
+        self.postgresql = re.sub(r":([a-z_]+)", r"%(\1)s", text.replace("%", "%%"))
+
+
+class Transaction:
+    """One transaction: driver-level statements for hot paths, an ORM session for the rest.
+
+    Both run on the same connection, so a state change, its audit row and its jobs commit
+    together whichever way each was written.
+    """
+
+    __slots__ = ("_connection", "_driver", "_orm", "_sqlite")
+
+    def __init__(self, connection: sa.Connection, *, sqlite: bool) -> None:
+        self._connection = connection
+        self._driver: Any = connection.connection.driver_connection
+        self._sqlite = sqlite
+        self._orm: Session | None = None
+
+    def run(self, statement: Statement, parameters: Mapping[str, Value]) -> int:
+        """Execute a change; return how many rows it touched."""
+        return int(self._execute(statement, parameters).rowcount)
+
+    def one(self, statement: Statement, parameters: Mapping[str, Value]) -> Row | None:
+        """Return the only row, or None."""
+        row: Row | None = self._execute(statement, parameters).fetchone()
+        return row
+
+    def all(self, statement: Statement, parameters: Mapping[str, Value]) -> list[Row]:
+        """Return every row."""
+        rows: list[Row] = self._execute(statement, parameters).fetchall()
+        return rows
+
+    @property
+    def orm(self) -> Session:
+        """The ORM session of this transaction, for administration; flushed, never committed."""
+        if self._orm is None:
+            self._orm = Session(bind=self._connection, expire_on_commit=False)
+        return self._orm
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is SQLite, whose writers queue, so that no row needs a lock."""
+        return self._sqlite
+
+    def flush(self) -> None:
+        """Send pending ORM changes, so that driver-level statements see them."""
+        if self._orm is not None:
+            self._orm.flush()
+
+    def _execute(self, statement: Statement, parameters: Mapping[str, Value]) -> Any:  # noqa: ANN401  two drivers' cursors
+        self.flush()
+        if self._sqlite:
+            return self._driver.execute(statement.sqlite, parameters)
+        return self._driver.execute(statement.postgresql, parameters, prepare=True)
+
+    def begin(self) -> None:
+        """Begin; on SQLite take the write lock at once, so that no upgrade can deadlock."""
+        self._driver.execute("BEGIN IMMEDIATE" if self._sqlite else "BEGIN")
+
+    def commit(self) -> None:
+        """Commit what both sides did."""
+        self.flush()
+        self._driver.execute("COMMIT")
+
+    def close(self) -> None:
+        """Undo whatever is open and let go of the ORM session."""
+        if self._orm is not None:
+            self._orm.close()
+        if self._sqlite:
+            if self._driver.in_transaction:
+                self._driver.execute("ROLLBACK")
+        elif not self._driver.closed:
+            self._driver.rollback()
+
+
+class Database:
+    """Hands out transactions over one engine."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+        self.is_sqlite = engine.dialect.name == "sqlite"
+        self._lock_path = f"{engine.url.database}.lock" if self.is_sqlite else None
+
+    @classmethod
+    def open(
+        cls, url: str, *, pool_size: int = 8, busy_timeout: timedelta = timedelta(seconds=10)
+    ) -> "Database":
+        """Open the database at `url` (`sqlite:///path` or `postgresql+psycopg://…`)."""
+        options = engine_options(url, pool_size=pool_size, busy_timeout=busy_timeout)
+        engine = sa.create_engine(url, **options)
+        prepare_connections(engine)
+        return cls(engine)
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """Read: each statement sees the newest committed state; nothing is written."""
+        with self._unavailable_when_down(), self.engine.connect() as connection:
+            transaction = Transaction(connection, sqlite=self.is_sqlite)
+            try:
+                yield transaction
+            finally:
+                transaction.close()
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """Write: commits when the block ends, rolls back when it raises."""
+        with (
+            self._unavailable_when_down(),
+            self._turn(),
+            self.engine.connect() as connection,
+        ):
+            transaction = Transaction(connection, sqlite=self.is_sqlite)
+            try:
+                transaction.begin()
+                yield transaction
+                transaction.commit()
+            finally:
+                transaction.close()
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        # SQLite has one writer. Waiting at a file lock is woken in order; its own busy handler
+        # sleeps and retries, which starves writers for hundreds of milliseconds.
+        if self._lock_path is None:
+            yield
+            return
+        try:
+            handle = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise Unavailable("the database's folder cannot be used") from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    @contextmanager
+    def _unavailable_when_down(self) -> Iterator[None]:
+        try:
+            yield
+        except sa.exc.TimeoutError as error:
+            raise Unavailable("every database connection is in use") from error
+        except sa.exc.OperationalError as error:
+            self._raise_if_ours(error.orig)
+            raise Unavailable("the database does not answer") from error
+        except (sqlite3.OperationalError, sqlite3.DatabaseError, psycopg.OperationalError) as error:
+            self._raise_if_ours(error)
+            raise Unavailable("the database does not answer") from error
+
+    def _raise_if_ours(self, error: BaseException | None) -> None:
+        """Raise what is a mistake in our SQL; drop connections that the outage broke."""
+        if isinstance(error, sqlite3.Error):
+            # Only the primary code counts: extended codes keep it in their low byte.
+            if error.sqlite_errorcode & 0xFF not in _SQLITE_DOWN:
+                raise error
+        else:
+            self.engine.dispose()
+
+
+def engine_options(url: str, *, pool_size: int, busy_timeout: timedelta) -> dict[str, Any]:
+    """Return the engine options that this module relies on."""
+    seconds = busy_timeout.total_seconds()
+    if url.startswith("sqlite"):
+        # Transactions are ours to begin and end: the driver must not begin them by itself.
+        arguments: dict[str, Any] = {
+            "timeout": seconds,
+            "isolation_level": None,
+            "check_same_thread": False,
+        }
+    else:
+        milliseconds = int(seconds * 1000)
+        arguments = {
+            "autocommit": True,
+            "connect_timeout": max(2, int(seconds)),
+            "options": f"-c lock_timeout={milliseconds} -c statement_timeout={milliseconds}",
+        }
+    return {
+        "connect_args": arguments,
+        "isolation_level": "AUTOCOMMIT",
+        "pool_size": pool_size,
+        "max_overflow": 0,
+        "pool_timeout": seconds,
+        "pool_pre_ping": False,
+    }
+
+
+def prepare_connections(engine: sa.Engine) -> None:
+    """Set up each new connection: durability and foreign keys on SQLite."""
+    if engine.dialect.name != "sqlite":
+        return
+    if engine.url.database:
+        Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
+
+    @sa.event.listens_for(engine, "connect")
+    def _pragmas(connection: sqlite3.Connection, _record: object) -> None:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA cache_size=-16384")
+
+
+__all__ = ["Base", "Database", "Statement", "Transaction", "engine_options", "prepare_connections"]

@@ -1,0 +1,127 @@
+"""Decision records of checks that issue nothing: written in groups, at most a second late.
+
+Introspection and UserInfo answer before their record is on disk: a crash may lose up to one
+second of them, and no record of anything issued is ever among those. The same allow for an
+unchanged (token, epochs, policies) is counted on its row, not stored again. When records cannot
+be written for longer than `GRACE`, `is_writable` says so, and callers refuse to answer.
+"""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Final
+
+from pdp.domain.errors import Unavailable
+from pdp.domain.ids import DecisionId
+from pdp.store import decisions
+from pdp.store.database import Database, Value
+
+FLUSH_EVERY: Final = timedelta(milliseconds=250)
+GRACE: Final = timedelta(seconds=10)
+#: Rows that wait at the most; beyond it checks are refused, instead of going unrecorded.
+MOST_WAITING: Final = 50_000
+_REMEMBERED: Final = 20_000
+
+Key = tuple[object, ...]
+
+
+class DecisionLog:
+    """Collects records in one process; a thread of its own writes them."""
+
+    def __init__(
+        self, database: Database, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._database = database
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._rows: list[dict[str, Value]] = []
+        self._repeats: dict[DecisionId, int] = {}
+        self._known: OrderedDict[Key, DecisionId] = OrderedDict()
+        self._oldest: float | None = None
+        self._due = threading.Event()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether records reach the database in time; if not, no check may be answered."""
+        oldest = self._oldest
+        late = oldest is not None and self._monotonic() - oldest > GRACE.total_seconds()
+        return not late and len(self._rows) < MOST_WAITING
+
+    def count(self, key: Key) -> bool:
+        """Count one more answer equal to the recorded one of `key`; False if there is none."""
+        with self._lock:
+            decision_id = self._known.get(key)
+            if decision_id is None:
+                return False
+            self._known.move_to_end(key)
+            self._repeats[decision_id] = self._repeats.get(decision_id, 0) + 1
+            self._wake()
+        return True
+
+    def append(
+        self, decision_id: DecisionId, row: dict[str, Value], *, key: Key | None
+    ) -> None:
+        """Add a record; with a `key`, later equal answers are only counted."""
+        with self._lock:
+            self._rows.append(row)
+            if key is not None:
+                self._known[key] = decision_id
+                if len(self._known) > _REMEMBERED:
+                    self._known.popitem(last=False)
+            self._wake()
+
+    def flush(self) -> None:
+        """Write what has been collected; what cannot be written stays for the next try."""
+        with self._lock:
+            rows, self._rows = self._rows, []
+            repeats, self._repeats = self._repeats, {}
+            since, self._oldest = self._oldest, None
+        if not rows and not repeats:
+            return
+        try:
+            self._write(rows, repeats)
+        except Unavailable:
+            with self._lock:
+                self._rows = rows + self._rows
+                for decision_id, times in repeats.items():
+                    self._repeats[decision_id] = self._repeats.get(decision_id, 0) + times
+                self._oldest = since
+            raise
+
+    def close(self) -> None:
+        """Write what is left and stop."""
+        self._stopping = True
+        self._due.set()
+        if self._thread is not None:
+            self._thread.join()
+        self.flush()
+
+    def _write(self, rows: list[dict[str, Value]], repeats: Mapping[DecisionId, int]) -> None:
+        with self._database.write() as tx:
+            for row in rows:
+                decisions.append(tx, row)
+            for decision_id, times in repeats.items():
+                decisions.count_repeats(tx, decision_id, times)
+
+    def _wake(self) -> None:
+        if self._oldest is None:
+            self._oldest = self._monotonic()
+        # Started by the first record, not at import: a server forks before it answers.
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="decision-log", daemon=True)
+            self._thread.start()
+        self._due.set()
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._due.wait()
+            self._due.clear()
+            time.sleep(0 if self._stopping else FLUSH_EVERY.total_seconds())
+            try:
+                self.flush()
+            except Unavailable:
+                self._due.set()

@@ -1,0 +1,20 @@
+"""The counter by which processes learn that clients, keys, sources or documents changed."""
+
+from pdp.store.database import Statement, Transaction
+
+_READ = Statement("SELECT value FROM generations WHERE name = 'config'")
+_RAISE = Statement("UPDATE generations SET value = value + 1 WHERE name = 'config'")
+
+
+def read(tx: Transaction) -> int:
+    """Return the present generation of what processes keep in memory."""
+    row = tx.one(_READ, {})
+    if row is None:
+        message = "the database lost its generation counter: restore it from a backup"
+        raise RuntimeError(message)
+    return int(row[0])
+
+
+def advance(tx: Transaction) -> None:
+    """Tell every process, when this transaction commits, that its memory is out of date."""
+    tx.run(_RAISE, {})

@@ -1,0 +1,104 @@
+"""The schema's version: upgrade, downgrade, and refuse to run on another one."""
+
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from pdp.domain.errors import DomainError
+from pdp.store import tables  # noqa: F401  completes Base.metadata
+from pdp.store.base import Base
+
+_PACKAGE: Final = Path(__file__).resolve().parent.parent
+
+
+class SchemaMismatch(DomainError):
+    """The database has a schema that is not this program's."""
+
+
+def _migrations_folder() -> Path:
+    """Return the migrations: beside the package in a checkout, inside it when installed."""
+    beside = _PACKAGE.parent / "migrations"
+    return beside if beside.is_dir() else _PACKAGE / "migrations"
+
+
+def _config(connection: sa.Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_migrations_folder()))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _migrating(engine: sa.Engine) -> sa.Engine:
+    # Our engines commit each statement by themselves; a migration wants one transaction.
+    return engine.execution_options(isolation_level="SERIALIZABLE")
+
+
+def upgrade(engine: sa.Engine, revision: str = "head") -> None:
+    """Migrate the schema up to `revision`, in one transaction where the database can."""
+    with _migrating(engine).begin() as connection:
+        command.upgrade(_config(connection), revision)
+
+
+def downgrade(engine: sa.Engine, revision: str) -> None:
+    """Migrate the schema down to `revision` (`-1` for one step, `base` for nothing)."""
+    with _migrating(engine).begin() as connection:
+        command.downgrade(_config(connection), revision)
+
+
+def current(engine: sa.Engine) -> str | None:
+    """Return the revision that the database is at; None for an empty database."""
+    with engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def expected() -> str:
+    """Return the revision that this program was written for."""
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    if head is None:
+        raise SchemaMismatch("this installation has no migrations: reinstall it")
+    return head
+
+
+def check(engine: sa.Engine) -> None:
+    """Raise SchemaMismatch, naming the cure, unless the database is at our revision."""
+    have, want = current(engine), expected()
+    if have == want:
+        return
+    if have is None:
+        raise SchemaMismatch("the database is empty: run `pdp init`")
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if have in known:
+        raise SchemaMismatch(
+            f"the database is at revision {have}, this program needs {want}: "
+            "stop the server, back up, run `pdp db upgrade`"
+        )
+    raise SchemaMismatch(
+        f"the database is at revision {have}, which this program (at {want}) does not know: "
+        "it was made by a newer version; run that one, or downgrade with it first"
+    )
+
+
+def differences(engine: sa.Engine) -> list[object]:
+    """Return how the database differs from the tables in the code; empty when it does not."""
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "user_module_prefix": None}
+        )
+        return list(compare_metadata(context, Base.metadata))
+
+
+__all__ = [
+    "SchemaMismatch",
+    "check",
+    "current",
+    "differences",
+    "downgrade",
+    "expected",
+    "upgrade",
+]

@@ -1,0 +1,1 @@
+"""One verb per module: gather, decide, act. The caller owns the transaction."""

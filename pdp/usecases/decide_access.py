@@ -1,0 +1,133 @@
+"""The PDP: gather, evaluate, record. Every channel's answer comes from here.
+
+A disabled person or client and a revoked or expired grant never reach the policies: there is
+nothing to decide on. Everything else is the policies' to say, through one pure function.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pdp.clock import new_id
+from pdp.domain.access import Channel, Decision, Facts
+from pdp.domain.events import Action, Event
+from pdp.domain.ids import DecisionId, GrantId
+from pdp.domain.session import Grant
+from pdp.policy.evaluate import evaluate
+from pdp.store import audit, decisions, grants
+from pdp.store.database import Transaction
+from pdp.store.decision_log import DecisionLog
+from pdp.store.grants import Standing
+from pdp.usecases.configuration import Configuration
+from pdp.usecases.gather_facts import facts_of_grant
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A decision beside the facts it saw; it has happened once it is recorded."""
+
+    facts: Facts
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedGrant:
+    """A decision about a live grant, with the rows it rests on."""
+
+    grant: Grant
+    standing: Standing
+    judged: Judged
+
+
+def judge(configuration: Configuration, facts: Facts) -> Judged:
+    """Decide on facts; pure."""
+    return Judged(facts, evaluate(configuration.bundle, facts))
+
+
+def judge_grant(
+    tx: Transaction,
+    grant_id: GrantId,
+    channel: Channel,
+    configuration: Configuration,
+    *,
+    now: datetime,
+    scopes: frozenset[str] | None = None,
+) -> JudgedGrant | None:
+    """Decide on a grant as of now, for `scopes` or all that was granted.
+
+    None when nothing may hang on the grant any more, whatever policies say: it is revoked or
+    over, or its person or client is disabled or gone.
+    """
+    found = grants.standing_of_grant(tx, grant_id)
+    if found is None:
+        return None
+    grant, standing = found
+    client = configuration.clients.get(grant.client)
+    if (
+        grant.revoked_at is not None
+        or now >= grant.expires_at
+        or standing.disabled
+        or client is None
+        or client.disabled
+    ):
+        return None
+    facts = facts_of_grant(
+        tx,
+        grant,
+        standing,
+        client,
+        configuration.rules,
+        channel=channel,
+        scopes=frozenset(grant.scope) if scopes is None else scopes,
+        now=now,
+    )
+    return JudgedGrant(grant, standing, judge(configuration, facts))
+
+
+def decide_grant(
+    tx: Transaction,
+    grant_id: GrantId,
+    channel: Channel,
+    configuration: Configuration,
+    *,
+    now: datetime,
+) -> Decision | None:
+    """Decide on a grant as of now without recording; None when nothing may hang on it."""
+    judged = judge_grant(tx, grant_id, channel, configuration, now=now)
+    return None if judged is None else judged.judged.decision
+
+
+def record(tx: Transaction, judged: Judged) -> DecisionId:
+    """Record a decision in the transaction that carries it out; return its id."""
+    decision_id = DecisionId(new_id("dec"))
+    decisions.append(tx, decisions.row_of(decision_id, judged.facts, judged.decision))
+    if judged.decision.fail_open and judged.facts.subject is not None:
+        audit.append(
+            tx,
+            Event(
+                at=judged.facts.now,
+                actor=judged.facts.subject.id,
+                action=Action.BREAK_GLASS_USED,
+                kind="subject",
+                object_id=judged.facts.subject.id,
+                detail={"decision": decision_id, "channel": judged.facts.channel.value},
+            ),
+        )
+    return decision_id
+
+
+def record_in_group(log: DecisionLog, judged: Judged, *, token: str, subject_epoch: int) -> None:
+    """Record a check that issues nothing: within a second, equal allows counted on one row."""
+    facts, decision = judged.facts, judged.decision
+    key = (
+        token,
+        facts.channel,
+        decision.outcome,
+        decision.policy_version,
+        subject_epoch,
+        None if facts.device is None else facts.device.epoch,
+        None if facts.device is None else facts.device.compliance,
+    )
+    if log.count(key):
+        return
+    decision_id = DecisionId(new_id("dec"))
+    log.append(decision_id, decisions.row_of(decision_id, facts, decision), key=key)

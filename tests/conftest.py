@@ -1,0 +1,129 @@
+"""Fixtures that many folders share: databases, Redis, a browser, a clock that stands still."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import psycopg
+import pytest
+import sqlalchemy as sa
+from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
+from psycopg import sql
+
+from pdp.store.database import Database
+from pdp.store.schema import upgrade
+from tests.builders import NOW, FrozenClock
+from tests.servers import ServerMissing, postgresql_server, redis_server
+
+# A busy machine makes an example slow, not wrong.
+hypothesis.settings.register_profile("pratique", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("pratique")
+
+_TEMPLATE = "migrated"
+_QUIET_CHROMIUM = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture
+def clock() -> FrozenClock:
+    """A clock that moves only when told to."""
+    return FrozenClock(NOW)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """A private PostgreSQL for this worker: `postgresql://…` of its maintenance database."""
+    with postgresql_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(postgresql: str) -> str:
+    """The name of a migrated, empty database that others are copied from."""
+    with psycopg.connect(postgresql, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_TEMPLATE)))
+    _migrate(_sqlalchemy_url(postgresql, _TEMPLATE))
+    return _TEMPLATE
+
+
+@pytest.fixture
+def postgresql_url(
+    postgresql: str, postgresql_template: str, request: pytest.FixtureRequest
+) -> Iterator[str]:
+    """The SQLAlchemy URL of a migrated, empty PostgreSQL database of this test's own."""
+    name = f"test_{abs(hash(request.node.nodeid)):x}"
+    names = {"name": sql.Identifier(name), "template": sql.Identifier(postgresql_template)}
+    with psycopg.connect(postgresql, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {name} TEMPLATE {template}").format(**names))
+        yield _sqlalchemy_url(postgresql, name)
+        connection.execute(sql.SQL("DROP DATABASE {name} WITH (FORCE)").format(**names))
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated, empty SQLite file that others are copied from."""
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    _migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """The SQLAlchemy URL of a migrated, empty SQLite database of this test's own."""
+    return f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'pratique.db')}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The SQLAlchemy URL of a migrated, empty database: every user runs on both kinds."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """An empty, migrated database, of both kinds in turn."""
+    database = Database.open(database_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A private Redis for this worker, without persistence."""
+    with redis_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A headless Chromium: the system's, else the one that Playwright installed."""
+    with sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(
+                executable_path=shutil.which("chromium"), args=_QUIET_CHROMIUM
+            )
+        except PlaywrightError as error:
+            raise ServerMissing("Chromium") from error
+        yield browser
+        browser.close()
+
+
+def _sqlalchemy_url(maintenance: str, database: str) -> str:
+    url = sa.make_url(maintenance).set(drivername="postgresql+psycopg", database=database)
+    return url.render_as_string(hide_password=False)
+
+
+def _migrate(url: str) -> None:
+    engine = sa.create_engine(url)
+    upgrade(engine)
+    engine.dispose()

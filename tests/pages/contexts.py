@@ -1,0 +1,415 @@
+"""Every page in every state: the contexts that the views promise to the templates."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from tests.builders import NOW
+
+Context = Mapping[str, object]
+
+EVERYWHERE: Final[Context] = {"display_name": "Harbour & Sons", "support": "help@harbour.example"}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One template with one context."""
+
+    template: str
+    context: Context
+
+
+def a_sign_in(**changes: object) -> Case:
+    """Return the sign-in page of an application, not yet filled in."""
+    context = {
+        "action": "/sent",
+        "csrf_token": "token",
+        "client_name": "Payroll",
+        "username": "",
+        "reauthenticate": False,
+        "error": None,
+        "wait_minutes": None,
+        "device_code": None,
+    }
+    return Case("sign_in.html", {**context, **changes})
+
+
+def a_totp(**changes: object) -> Case:
+    """Return the page that asks for the second factor."""
+    context = {
+        "action": "/sent",
+        "csrf_token": "token",
+        "client_name": "Payroll",
+        "username": "ada",
+        "error": None,
+        "error_field": "code",
+        "wait_minutes": None,
+        "sign_out_url": "/sent",
+    }
+    return Case("totp.html", {**context, **changes})
+
+
+def a_device(**changes: object) -> Context:
+    """Return a device as pages show it."""
+    device = {
+        "name": "Ada’s MacBook Pro",
+        "platform": "macos",
+        "os_version": "15.3.1",
+        "serial_end": "4F2Q",
+        "last_seen_at": NOW - timedelta(minutes=2),
+    }
+    return {**device, **changes}
+
+
+def a_finding(**changes: object) -> Context:
+    """Return a finding with steps for its platform."""
+    finding = {
+        "title": "The disk is not encrypted",
+        "category": "posture",
+        "severity": "high",
+        "since": NOW - timedelta(hours=20),
+        "reported_by": "Fleet",
+        "checked_at": NOW - timedelta(minutes=2),
+        "fix_by": None,
+        "minutes": 5,
+        "restart": False,
+        "steps": [
+            {
+                "text": "Open System Settings and choose Privacy & Security.",
+                "link": {
+                    "href": "x-apple.systempreferences:com.apple.preference.security",
+                    "label": "Open Privacy & Security",
+                },
+            },
+            {"text": "Scroll to FileVault and choose Turn On.", "link": None},
+            {"text": "Keep the recovery key, and leave the Mac connected to power.", "link": None},
+        ],
+    }
+    return {**finding, **changes}
+
+
+def an_outdated_system() -> Context:
+    """Return a second, milder finding."""
+    return a_finding(
+        title="macOS is two updates behind",
+        severity="medium",
+        reported_by="CrowdStrike",
+        fix_by=NOW + timedelta(days=2),
+        minutes=30,
+        restart=True,
+        steps=[
+            {"text": "Open System Settings, General, Software Update.", "link": None},
+            {
+                "text": "Choose Update Now.",
+                "link": {"href": "https://help.example/macos", "label": "What changes"},
+            },
+        ],
+    )
+
+
+def an_active_threat() -> Context:
+    """Return a finding whose name must stay with administrators."""
+    return a_finding(
+        title="Cobalt Strike beacon", category="active-threat", reported_by="Defender", steps=[]
+    )
+
+
+def a_remediation(**changes: object) -> Case:
+    """Return the remediation page with one thing to fix."""
+    context = {
+        "state": "fixable",
+        "client_name": "Payroll",
+        "username": "ada",
+        "csrf_token": "token",
+        "device": a_device(),
+        "findings": [a_finding()],
+        "reason_user": None,
+        "expectation": {"source": "Fleet", "minutes": 2},
+        "device_code": "K7F2-Q9XD",
+        "account_url": "/account",
+        "status_url": "/status",
+        "version": "v1",
+        "resume_url": "/resume",
+        "check_url": "/sent",
+        "start_url": "https://payroll.example/",
+        "ticket": "K7-4F2Q",
+        "privacy": ["disk encryption", "system version", "firewall"],
+        "sign_out_url": "/sent",
+    }
+    return Case("remediation.html", {**context, **changes})
+
+
+def an_account(**changes: object) -> Case:
+    """Return an account page with a little of everything."""
+    session = {
+        "id": "s1",
+        "current": True,
+        "browser": "Chrome",
+        "device_name": "Ada’s MacBook Pro",
+        "address": "192.0.2.7",
+        "signed_in_at": NOW - timedelta(hours=3),
+        "last_seen_at": NOW,
+    }
+    other = {**session, "id": "s2", "current": False, "browser": "Firefox", "device_name": None}
+    context = {
+        "name": "Ada Lovelace",
+        "username": "ada",
+        "csrf_token": "token",
+        "notice": None,
+        "password_url": "/password",
+        "factor": {"enrolled": True, "recovery_left": 9},
+        "factor_url": "/factor",
+        "device_ok": True,
+        "sessions": [session, other],
+        "revoke_session_url": "/sent",
+        "devices": [
+            {**a_device(), "compliance": "compliant"},
+            {
+                **a_device(name="LAB-PC-17", platform="windows", os_version="11 24H2"),
+                "compliance": "not-compliant",
+            },
+        ],
+        "enrol_device_url": "/sent",
+        "apps": [
+            {
+                "client_id": "wiki",
+                "name": "Wiki",
+                "scopes": [{"name": "openid", "description": None}],
+                "since": NOW - timedelta(days=9),
+            }
+        ],
+        "withdraw_url": "/sent",
+        "sign_out_url": "/sent",
+    }
+    return Case("account.html", {**context, **changes})
+
+
+def a_password_change(**changes: object) -> Case:
+    """Return the page to change a password by one's own wish."""
+    context = {
+        "action": "/sent",
+        "csrf_token": "token",
+        "username": "ada",
+        "forced": False,
+        "min_length": 12,
+        "error": None,
+        "wait_minutes": None,
+        "cancel_url": "/account",
+    }
+    return Case("password.html", {**context, **changes})
+
+
+def a_factor_enrolment(**changes: object) -> Case:
+    """Return the page with the QR code of a new authenticator."""
+    context = {
+        "action": "/sent",
+        "csrf_token": "token",
+        "qr_url": "/qr",
+        "secret": "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP",
+        "username": "ada",
+        "replaces": False,
+        "error": None,
+        "wait_minutes": None,
+        "cancel_url": "/account",
+    }
+    return Case("factor_enrol.html", {**context, **changes})
+
+
+def a_consent(**changes: object) -> Case:
+    """Return the page that asks for consent."""
+    scopes = [
+        {"name": "openid", "description": None},
+        {"name": "email", "description": None},
+        {"name": "offline_access", "description": None},
+        {"name": "wiki:write", "description": "Write pages in your name"},
+    ]
+    context = {
+        "action": "/sent",
+        "csrf_token": "token",
+        "client_name": "Wiki",
+        "client_url": "https://wiki.example/",
+        "username": "ada",
+        "scopes": scopes,
+    }
+    return Case("consent.html", {**context, **changes})
+
+
+def an_error(problem: str, **changes: object) -> Case:
+    """Return the error page for a machine word."""
+    context = {
+        "problem": problem,
+        "reference": "01JNB2T5X9",
+        "retry_after": None,
+        "start_url": None,
+        "client_name": None,
+    }
+    return Case("error.html", {**context, **changes})
+
+
+def _a_missing_factor(*, device_ok: bool) -> Case:
+    return Case(
+        "factor_missing.html",
+        {
+            "client_name": "Payroll",
+            "username": "ada",
+            "device_ok": device_ok,
+            "account_url": "/account",
+            "csrf_token": "token",
+            "sign_out_url": "/sent",
+        },
+    )
+
+
+def _an_enrolment(state: str) -> Case:
+    return Case(
+        "enrol_device.html",
+        {
+            "state": state,
+            "device": a_device() if state == "confirm" else None,
+            "owner": "Ada Lovelace" if state == "confirm" else None,
+            "action": "/sent",
+            "csrf_token": "token",
+            "account_url": "/account",
+        },
+    )
+
+
+_NOTHING_TO_SHOW: Final[Context] = {"device": None, "findings": [], "expectation": None}
+
+REMEDIATIONS: Final[Mapping[str, Case]] = {
+    "remediation-fixable": a_remediation(),
+    "remediation-two-things": a_remediation(findings=[a_finding(), an_outdated_system()]),
+    "remediation-reason": a_remediation(reason_user="Payroll holds salaries: it opens on sealed disks."),
+    "remediation-no-steps": a_remediation(findings=[a_finding(steps=[])]),
+    "remediation-waiting": a_remediation(state="waiting", findings=[]),
+    "remediation-unknown-device": a_remediation(state="unknown-device", **_NOTHING_TO_SHOW),
+    "remediation-security-team": a_remediation(state="security-team", findings=[an_active_threat()]),
+    "remediation-security-hold": a_remediation(state="security-team", findings=[]),
+    "remediation-stale": a_remediation(
+        state="stale", findings=[], device=a_device(last_seen_at=NOW - timedelta(days=9))
+    ),
+    "remediation-error": a_remediation(state="error", findings=[]),
+    "remediation-expired": a_remediation(state="expired", **_NOTHING_TO_SHOW),
+}
+
+SIGN_INS: Final[Mapping[str, Case]] = {
+    "sign-in": a_sign_in(),
+    "sign-in-account": a_sign_in(client_name=None),
+    "sign-in-device-code": a_sign_in(device_code="K7F2-Q9XD"),
+    "sign-in-invalid": a_sign_in(username="ada", error="invalid"),
+    "sign-in-throttled": a_sign_in(username="ada", error="throttled", wait_minutes=5),
+    "sign-in-busy": a_sign_in(username="ada", error="busy"),
+    "sign-in-expired": a_sign_in(error="expired"),
+    "sign-in-again": a_sign_in(username="ada", reauthenticate=True, switch_url="/switch"),
+    "sign-in-again-invalid": a_sign_in(username="ada", reauthenticate=True, error="invalid"),
+}
+
+SECOND_FACTORS: Final[Mapping[str, Case]] = {
+    "totp": a_totp(),
+    "totp-invalid": a_totp(error="invalid"),
+    "totp-used": a_totp(error="used"),
+    "totp-throttled": a_totp(error="throttled", wait_minutes=1),
+    "totp-recovery-invalid": a_totp(error="invalid", error_field="recovery_code"),
+    "factor-missing": _a_missing_factor(device_ok=True),
+    "factor-missing-here": _a_missing_factor(device_ok=False),
+    "factor-enrol": a_factor_enrolment(),
+    "factor-enrol-invalid": a_factor_enrolment(error="invalid", replaces=True),
+    "recovery-codes": Case(
+        "recovery_codes.html",
+        {
+            "codes": [f"k7f2-q9x{n}-4mw8" for n in range(10)],
+            "username": "ada",
+            "continue_url": "/account",
+        },
+    ),
+}
+
+ACCOUNTS: Final[Mapping[str, Case]] = {
+    "account": an_account(),
+    "account-notice": an_account(notice="password-changed"),
+    "account-bare": an_account(
+        devices=[], apps=[], device_ok=False, factor={"enrolled": False, "recovery_left": 0}
+    ),
+    "password": a_password_change(),
+    "password-forced": a_password_change(forced=True, cancel_url=None),
+    "password-wrong": a_password_change(error="current-wrong"),
+    "password-short": a_password_change(error="too-short"),
+    "password-throttled": a_password_change(error="throttled", wait_minutes=3),
+    "enrol-device": _an_enrolment("confirm"),
+    "enrol-device-used": _an_enrolment("used"),
+    "enrol-device-expired": _an_enrolment("expired"),
+}
+
+PROBLEMS: Final = (
+    "unknown-client",
+    "redirect-uri",
+    "invalid-request",
+    "request-expired",
+    "csrf",
+    "forbidden",
+    "not-found",
+    "method-not-allowed",
+    "too-large",
+    "throttled",
+    "internal",
+    "unavailable",
+)
+
+ENDINGS: Final[Mapping[str, Case]] = {
+    "consent": a_consent(),
+    "blocked": Case(
+        "blocked.html",
+        {
+            "client_name": "Payroll",
+            "reason_user": "Payroll opens from nine to five.",
+            "ticket": "K7-4F2Q",
+            "username": "ada",
+            "csrf_token": "token",
+            "sign_out_url": "/sent",
+            "start_url": "https://payroll.example/",
+        },
+    ),
+    "blocked-bare": Case(
+        "blocked.html",
+        {
+            "client_name": None,
+            "reason_user": None,
+            "ticket": None,
+            "username": None,
+            "csrf_token": "token",
+            "sign_out_url": None,
+            "start_url": None,
+        },
+    ),
+    "signed-out": Case(
+        "signed_out.html",
+        {"return_url": "https://payroll.example/", "client_name": "Payroll", "sign_in_url": None},
+    ),
+    "signed-out-bare": Case(
+        "signed_out.html", {"return_url": None, "client_name": None, "sign_in_url": "/sign-in"}
+    ),
+    "sign-out-confirm": Case(
+        "sign_out_confirm.html",
+        {
+            "action": "/sent",
+            "csrf_token": "token",
+            "client_name": "Payroll",
+            "username": "ada",
+            "cancel_url": "/account",
+        },
+    ),
+    **{f"error-{problem}": an_error(problem) for problem in PROBLEMS},
+    "error-retry-after": an_error("unavailable", retry_after=30),
+    "error-with-a-way-back": an_error(
+        "request-expired", start_url="https://payroll.example/", client_name="Payroll"
+    ),
+}
+
+CASES: Final[Mapping[str, Case]] = {
+    **SIGN_INS,
+    **SECOND_FACTORS,
+    **REMEDIATIONS,
+    **ACCOUNTS,
+    **ENDINGS,
+}
