@@ -7,8 +7,10 @@ from pdp.ephemeral.rate_limit import RateLimiter
 from pdp.outbound.client import Outbound
 from pdp.settings import Settings
 from pdp.store.database import Database
+from pdp.store.decision_log import DecisionLog
 from pdp.store.envelope import Envelope
 from pdp.usecases.configuration import Configurations
+from pdp.usecases.passwords import Passwords
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,5 +26,7 @@ class Runtime:
     database: Database
     envelope: Envelope
     configurations: Configurations
+    decision_log: DecisionLog
+    passwords: Passwords
     rate_limiter: RateLimiter
     outbound: Outbound

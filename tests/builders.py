@@ -5,10 +5,12 @@ product, never doubles of it. Each group stands under a comment heading; append 
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
-from typing import Final
+from typing import Any, Final
+
+from argon2 import PasswordHasher
 
 from pdp.domain.access import (
     AuthenticationFacts,
@@ -19,11 +21,20 @@ from pdp.domain.access import (
     Strength,
     SubjectFacts,
 )
+from pdp.domain.client import Client
 from pdp.domain.compliance import Compliance
 from pdp.domain.ids import ClientId, DeviceId, SourceId, SubjectId
+from pdp.domain.session import Session
 from pdp.domain.signal import RiskLevel
+from pdp.domain.subject import Subject
+from pdp.ephemeral.rate_limit import RateLimiter
 from pdp.jose.device_assertion import sign_device_assertion
+from pdp.jose.keys import KeyRing
+from pdp.policy.defaults import default_policies, default_rules
 from pdp.sources.signatures import Delivery, format_secret, sign
+from pdp.store.envelope import Envelope
+from pdp.usecases.configuration import Configuration
+from pdp.usecases.passwords import Passwords
 
 # Time
 
@@ -182,4 +193,93 @@ def a_device_assertion(
     """Return the assertion that device `dev_1` signs for one request."""
     return sign_device_assertion(
         jwk, device=DeviceId("dev_1"), issuer=issuer, nonce="nonce-1", jti="jti-1", now=now
+    )
+
+
+# People, their sessions and passwords
+
+
+def a_subject(**changes: object) -> Subject:
+    """A person with an open account."""
+    given: dict[str, Any] = {
+        "id": "usr_ada",
+        "username": "ada",
+        "name": "Ada Lovelace",
+        "email": "ada@example.org",
+        "groups": frozenset(),
+        "break_glass": False,
+        "must_change_password": False,
+        "has_factor": False,
+        "epoch": 0,
+        "created_at": NOW,
+        "password_changed_at": NOW,
+    }
+    return Subject(**{**given, **changes})
+
+
+def a_session(**changes: object) -> Session:
+    """A session that began just now, by password alone."""
+    given: dict[str, Any] = {
+        "id": "ses_1",
+        "subject": "usr_ada",
+        "device": None,
+        "strength": Strength.NONE,
+        "acr": "pwd",
+        "amr": ("pwd",),
+        "auth_time": NOW,
+        "created_at": NOW,
+        "idle_expires_at": NOW + timedelta(hours=8),
+        "expires_at": NOW + timedelta(hours=12),
+        "address": "192.0.2.1",
+    }
+    return Session(**{**given, **changes})
+
+
+@dataclass(slots=True)
+class CountingHasher:
+    """Argon2 at its cheapest, counting the work it was asked to do."""
+
+    argon2: PasswordHasher = field(
+        default_factory=lambda: PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    )
+    hashed: int = 0
+    verified: int = 0
+
+    def hash(self, password: bytes) -> str:
+        self.hashed += 1
+        return self.argon2.hash(password)
+
+    def verify(self, hash: str, password: bytes) -> bool:  # noqa: A002  argon2's name
+        self.verified += 1
+        return self.argon2.verify(hash, password)
+
+    def check_needs_rehash(self, hash: str) -> bool:  # noqa: A002  argon2's name
+        return self.argon2.check_needs_rehash(hash)
+
+
+def cheap_passwords(hasher: CountingHasher | None = None, concurrency: int = 8) -> Passwords:
+    """The product's password checks, with hashes that cost next to nothing."""
+    return Passwords(concurrency=concurrency, hasher=hasher or CountingHasher())
+
+
+def a_limiter() -> RateLimiter:
+    """Counters of one process: without Redis, half of each limit (DECISIONS 18)."""
+    return RateLimiter(pepper=b"pepper")
+
+
+def an_envelope() -> Envelope:
+    """Encryption at rest under a master key that everybody knows."""
+    return Envelope(bytes(32))
+
+
+def a_configuration(*clients: Client) -> Configuration:
+    """The default policies and rules, with `clients` and nothing else."""
+    return Configuration(
+        generation=1,
+        clients={client.id: client for client in clients},
+        resources=(),
+        keys=KeyRing(()),
+        sources={},
+        bundle=default_policies(),
+        rules=default_rules(),
     )

@@ -103,13 +103,13 @@ def postgresql_server() -> Iterator[str]:
 
 
 @contextmanager
-def redis_server() -> Iterator[str]:
-    """Run a private Redis without persistence; yield its `redis://…` URL."""
+def redis_server(port: int | None = None) -> Iterator[str]:
+    """Run a private Redis without persistence, on `port` if given; yield its `redis://…` URL."""
     program = shutil.which("redis-server")
     if program is None:
         raise ServerMissing("redis-server")
     with tempfile.TemporaryDirectory(prefix="pratique-redis-") as name:
-        home, port = Path(name), free_port()
+        home, port = Path(name), port or free_port()
         command = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(home)]
         command += ["--save", "", "--appendonly", "no"]
         url = f"redis://127.0.0.1:{port}/0"

@@ -13,7 +13,7 @@ def upgrade() -> None:
     op.create_table(
         "active_documents",
         sa.Column("kind", sa.String(length=16), nullable=False),
-        sa.Column("version", sa.String(length=64), nullable=False),
+        sa.Column("version", sa.String(length=80), nullable=False),
         sa.Column("activated_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("kind", name=op.f("pk_active_documents")),
     )
@@ -70,7 +70,7 @@ def upgrade() -> None:
         sa.Column("matched", sa.Text(), nullable=False),
         sa.Column("report_only", sa.Text(), nullable=True),
         sa.Column("facts", sa.Text(), nullable=False),
-        sa.Column("policy_version", sa.String(length=64), nullable=False),
+        sa.Column("policy_version", sa.String(length=80), nullable=False),
         sa.Column("repeats", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_decisions")),
     )
@@ -91,7 +91,7 @@ def upgrade() -> None:
     op.create_table(
         "documents",
         sa.Column("kind", sa.String(length=16), nullable=False),
-        sa.Column("version", sa.String(length=64), nullable=False),
+        sa.Column("version", sa.String(length=80), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("kind", "version", name=op.f("pk_documents")),
@@ -204,7 +204,7 @@ def upgrade() -> None:
         sa.Column("risk", sa.String(length=16), nullable=False),
         sa.Column("causes", sa.Text(), nullable=False),
         sa.Column("valid_until", sa.BigInteger(), nullable=True),
-        sa.Column("assessed_with", sa.String(length=64), nullable=False),
+        sa.Column("assessed_with", sa.String(length=80), nullable=False),
         sa.Column("epoch", sa.BigInteger(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
@@ -261,7 +261,7 @@ def upgrade() -> None:
         "device_names",
         sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("value", sa.String(length=256), nullable=False),
-        sa.Column("device_id", sa.String(length=64), nullable=False),
+        sa.Column("device_id", sa.String(length=64), nullable=True),
         sa.ForeignKeyConstraint(
             ["device_id"], ["devices.id"], name=op.f("fk_device_names_device_id_devices")
         ),
@@ -406,6 +406,7 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.Column("revoked_at", sa.BigInteger(), nullable=True),
         sa.Column("revoke_reason", sa.String(length=32), nullable=True),
+        sa.Column("outcome", sa.String(length=16), nullable=True),
         sa.ForeignKeyConstraint(
             ["client_id"], ["clients.id"], name=op.f("fk_grants_client_id_clients")
         ),
@@ -441,6 +442,37 @@ def upgrade() -> None:
     op.create_index("ix_codes_expires_at", "codes", ["expires_at"], unique=False)
 
     op.create_table(
+        "exposures",
+        sa.Column("grant_id", sa.String(length=64), nullable=False),
+        sa.Column("committed_at", sa.BigInteger(), nullable=False),
+        sa.Column("device_id", sa.String(length=64), nullable=False),
+        sa.Column("session_id", sa.String(length=64), nullable=False),
+        sa.Column("client_id", sa.String(length=64), nullable=False),
+        sa.Column("source_id", sa.String(length=64), nullable=False),
+        sa.Column("signal_id", sa.String(length=256), nullable=False),
+        sa.Column("event_time", sa.BigInteger(), nullable=False),
+        sa.Column("received_at", sa.BigInteger(), nullable=False),
+        sa.Column("denied_at", sa.BigInteger(), nullable=True),
+        sa.Column("sent_at", sa.BigInteger(), nullable=True),
+        sa.Column("acknowledged_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["device_id"], ["devices.id"], name=op.f("fk_exposures_device_id_devices")
+        ),
+        sa.ForeignKeyConstraint(
+            ["grant_id"], ["grants.id"], name=op.f("fk_exposures_grant_id_grants")
+        ),
+        sa.PrimaryKeyConstraint("grant_id", "committed_at", name=op.f("pk_exposures")),
+    )
+    op.create_index("ix_exposures_committed_at", "exposures", ["committed_at"], unique=False)
+    op.create_index(
+        "ix_exposures_device_id_committed_at",
+        "exposures",
+        ["device_id", "committed_at"],
+        unique=False,
+    )
+    op.create_index("ix_exposures_session_id", "exposures", ["session_id"], unique=False)
+
+    op.create_table(
         "refresh_tokens",
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("grant_id", sa.String(length=64), nullable=False),
@@ -464,6 +496,11 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_refresh_tokens_grant_id"), "refresh_tokens")
 
     op.drop_table("refresh_tokens")
+    op.drop_index("ix_exposures_session_id", "exposures")
+    op.drop_index("ix_exposures_device_id_committed_at", "exposures")
+    op.drop_index("ix_exposures_committed_at", "exposures")
+
+    op.drop_table("exposures")
     op.drop_index("ix_codes_expires_at", "codes")
 
     op.drop_table("codes")

@@ -45,7 +45,7 @@ class Client:
     jwks: Mapping[str, object] | None = None
     pkce_required: bool = True
     nonce_required: bool = False
-    id_token_alg: str = "RS256"
+    id_token_alg: str = "RS256"  # noqa: S105  an algorithm, not a password
     first_party: bool = True
     backchannel_logout_uri: str | None = None
     initiate_login_uri: str | None = None
@@ -66,5 +66,5 @@ class Resource:
 
     identifier: str
     scopes: frozenset[str]
-    access_token_alg: str = "ES256"
+    access_token_alg: str = "ES256"  # noqa: S105  an algorithm, not a password
     client: ClientId | None = None

@@ -26,9 +26,7 @@ class Compliance(StrEnum):
         return _BADNESS[self]
 
 
-_BADNESS: Final[Mapping[Compliance, int]] = {
-    status: rank for rank, status in enumerate(Compliance)
-}
+_BADNESS: Final[Mapping[Compliance, int]] = {status: rank for rank, status in enumerate(Compliance)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

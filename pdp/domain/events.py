@@ -28,11 +28,15 @@ class Action(StrEnum):
     CONSENT_WITHDRAWN = "consent.withdrawn"
     CLIENT_CREATED = "client.created"
     CLIENT_DISABLED = "client.disabled"
+    CLIENT_ENABLED = "client.enabled"
     CLIENT_SECRET_ROTATED = "client.secret.rotated"  # noqa: S105  an action, not a secret
     RESOURCE_CREATED = "resource.created"
     SOURCE_CREATED = "source.created"
+    SOURCE_DISABLED = "source.disabled"
+    SOURCE_ENABLED = "source.enabled"
     SOURCE_SECRET_ROTATED = "source.secret.rotated"  # noqa: S105  an action, not a secret
     DEVICE_CREATED = "device.created"
+    DEVICE_ENROLMENT_OFFERED = "device.enrolment.offered"
     DEVICE_ENROLLED = "device.enrolled"
     DEVICE_COMPLIANCE_CHANGED = "device.compliance.changed"
     DEVICE_BLOCKED = "device.blocked"

@@ -29,6 +29,7 @@ class EndReason(StrEnum):
     REUSE = "reuse-detected"
     SUBJECT_DISABLED = "subject-disabled"
     PASSWORD_CHANGED = "password-changed"  # noqa: S105  a reason, not a password
+    FACTOR_RESET = "factor-reset"
     CODE_REPLAYED = "code-replayed"
     CONSENT_WITHDRAWN = "consent-withdrawn"
 

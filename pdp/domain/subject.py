@@ -57,10 +57,11 @@ class FieldRefused:
 def normalise_username(text: str) -> str:
     """Return the one spelling under which an account is kept and looked up (NFKC, case-folded).
 
-    Folding can undo the normal form, so it is made again. Total: any text has a spelling.
+    Folding can undo the normal form, so both are done again. Total: any text has a spelling.
     """
-    folded = unicodedata.normalize("NFKC", text.strip()).casefold()
-    return unicodedata.normalize("NFKC", folded)
+    for _ in range(2):
+        text = unicodedata.normalize("NFKC", text).casefold()
+    return unicodedata.normalize("NFKC", text).strip()
 
 
 def check_username(username: str) -> FieldRefused | None:

@@ -49,6 +49,4 @@ class SecurityTask:
         """Return the task open again after a relapse."""
         if self.state is TaskState.OPEN:
             raise InvalidTransition(f"task {self.code} is open")
-        return replace(
-            self, state=TaskState.OPEN, opened_at=now, closed_at=None, waived_until=None
-        )
+        return replace(self, state=TaskState.OPEN, opened_at=now, closed_at=None, waived_until=None)

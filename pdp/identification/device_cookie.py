@@ -18,4 +18,9 @@ def identify(evidence: RequestEvidence) -> CookieClaim | MalformedEvidence | Non
     value = evidence.device_cookies[0]
     if not _OURS.fullmatch(value):
         return MalformedEvidence(CookieClaim.method, "the device cookie is none that we set")
-    return CookieClaim(key=hashlib.sha256(value.encode()).hexdigest())
+    return CookieClaim(key=key_of(value))
+
+
+def key_of(cookie: str) -> str:
+    """Return what is kept of a device cookie, and what its claim says."""
+    return hashlib.sha256(cookie.encode()).hexdigest()

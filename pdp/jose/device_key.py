@@ -57,18 +57,20 @@ def without_private_part(jwk: Mapping[str, str]) -> dict[str, str]:
 
 
 def imported(jwk: Mapping[str, str]) -> DeviceKey:
-    """Return the key ready to use; ValueError for a curve or a point that cannot be used."""
+    """Return the key ready to use; ValueError for another kind of key, or a point off its curve."""
+    kind: type[DeviceKey]
+    match jwk:
+        case {"kty": "EC", "crv": "P-256"}:
+            kind = ECKey
+        case {"kty": "OKP", "crv": "Ed25519"}:
+            kind = OKPKey
+        case _:
+            raise ValueError("a device key is an EC key on P-256 or an OKP key on Ed25519")
     try:
-        key: DeviceKey
-        if jwk.get("kty") == "EC" and jwk.get("crv") == "P-256":
-            key = ECKey.import_key(dict(jwk))
-        elif jwk.get("kty") == "OKP" and jwk.get("crv") == "Ed25519":
-            key = OKPKey.import_key(dict(jwk))
-        else:
-            raise ValueError("neither P-256 nor Ed25519")
+        key = kind.import_key(dict(jwk))
         key.public_key  # noqa: B018  the point is checked when it is first asked for
-    except JoseError as error:
-        raise ValueError("the key cannot be read") from error
+    except (JoseError, ValueError) as error:
+        raise ValueError("the key cannot be read: its point is not on its curve") from error
     return key
 
 

@@ -19,9 +19,7 @@ class OidcClient(ClientMixin):
     def __init__(self, client: Client) -> None:
         self.registered = client
         self.client_id = client.id
-        self.client_metadata = {
-            "post_logout_redirect_uris": list(client.post_logout_redirect_uris)
-        }
+        self.client_metadata = {"post_logout_redirect_uris": list(client.post_logout_redirect_uris)}
 
     def get_client_id(self) -> str:
         """Return the client's id."""

@@ -24,6 +24,7 @@ from pdp.domain.ids import ClientId
 from pdp.oidc.request import OidcRequest
 from pdp.store import single_use
 from pdp.store.single_use import Kind
+from pdp.usecases.client_secrets import secret_digest
 
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_ALGORITHMS: Final = ("ES256", "RS256", "PS256", "Ed25519")
@@ -60,28 +61,29 @@ def authenticate(request: OidcRequest, *, issuer: str, pepper: bytes) -> Client:
     return client
 
 
-def failure() -> InvalidClientError:
-    """Return the one answer to every failed client authentication (RFC 6749 §5.2)."""
-    error = InvalidClientError(
+class ClientAuthenticationFailed(InvalidClientError):
+    """The one answer to every failed client authentication (RFC 6749 §5.2)."""
+
+    def get_headers(self) -> list[tuple[str, str]]:
+        """Name the scheme that the server takes, whatever the client tried."""
+        return [
+            ("Content-Type", "application/json"),
+            ("Cache-Control", "no-store"),
+            ("Pragma", "no-cache"),
+            ("WWW-Authenticate", 'Basic realm="token endpoint", charset="UTF-8"'),
+        ]
+
+
+def failure() -> ClientAuthenticationFailed:
+    """Return the one answer to every failure."""
+    return ClientAuthenticationFailed(
         description="The client could not be authenticated.", status_code=401
     )
-    error.get_headers = lambda: [  # type: ignore[method-assign]  Authlib omits charset
-        ("Content-Type", "application/json"),
-        ("Cache-Control", "no-store"),
-        ("Pragma", "no-cache"),
-        ("WWW-Authenticate", 'Basic realm="token endpoint", charset="UTF-8"'),
-    ]
-    return error
-
-
-def secret_digest(secret: str, pepper: bytes) -> str:
-    """Return what is stored for a client secret: random, so a keyed digest suffices."""
-    return hmac.digest(pepper, secret.encode(errors="surrogatepass"), "sha256").hex()
 
 
 def _presented(request: OidcRequest) -> Presented:
     form = request.form
-    basic = _basic(request.headers.get("Authorization"))
+    basic = _basic(request.authorization)
     ways = [
         name
         for name, used in (
@@ -172,16 +174,14 @@ def _claimed_client(assertion: str, kind: str | None) -> str:
     return subject
 
 
-def _assertion_holds(
-    request: OidcRequest, client: Client, assertion: str, *, issuer: str
-) -> bool:
+def _assertion_holds(request: OidcRequest, client: Client, assertion: str, *, issuer: str) -> bool:
     """Verify a `private_key_jwt` (RFC 7523 §3): signature, parties, time, single use."""
     if client.jwks is None:
         return False
     try:
         token = jwt.decode(
             assertion,
-            KeySet.import_key_set(client.jwks),  # type: ignore[arg-type]  checked when registered
+            KeySet.import_key_set(dict(client.jwks)),  # type: ignore[arg-type]  # checked when registered
             algorithms=list(ASSERTION_ALGORITHMS),
         )
     except (JoseError, ValueError):

@@ -16,6 +16,7 @@ from pdp.domain.client import Client
 from pdp.domain.events import Action, Event
 from pdp.domain.ids import GrantId
 from pdp.domain.session import EndReason, Grant, Session
+from pdp.oidc.client import OidcClient
 from pdp.oidc.enforce import Refused, Terms, token_terms
 from pdp.oidc.issue import Issuer, access_token, tokens_of_grant
 from pdp.oidc.request import OidcRequest
@@ -35,9 +36,7 @@ TokenAnswer = tuple[int, dict[str, object], list[tuple[str, str]]]
 
 @dataclass(frozen=True, slots=True)
 class Authorized:
-    """A person whose sign-in to the client was decided; what `create_authorization_response`
-    takes for the resource owner.
-    """
+    """A person whose sign-in to the client was decided: Authlib's resource owner."""
 
     session: Session
     judged: Judged
@@ -68,7 +67,7 @@ class AuthorizationCodeGrant(authlib_grants.AuthorizationCodeGrant):
 
         The text of the request never gets into the error: it may hold what no error may.
         """
-        named = request.payload.redirect_uri
+        named = request.form.get("redirect_uri")
         uri = named or client.get_default_redirect_uri()  # type: ignore[attr-defined]
         if not uri:
             raise InvalidRequestError("Send 'redirect_uri': the client has several.")
@@ -83,7 +82,7 @@ class AuthorizationCodeGrant(authlib_grants.AuthorizationCodeGrant):
     def save_authorization_code(self, code: str, request: OidcRequest) -> None:
         """Store grant, code and decision, in one transaction with the sign-in they follow."""
         authorized: Authorized = request.user
-        session, client, now = authorized.session, request.client.registered, request.now
+        session, client, now = authorized.session, request.registered, request.now
         lifetimes = self.issuer.lifetimes
         grant = Grant(
             id=GrantId(new_id("gr")),
@@ -109,7 +108,7 @@ class AuthorizationCodeGrant(authlib_grants.AuthorizationCodeGrant):
             Code(
                 grant=grant.id,
                 redirect_uri=self.redirect_uri,
-                redirect_uri_named=request.payload.redirect_uri is not None,
+                redirect_uri_named="redirect_uri" in request.form,
                 code_challenge=request.form.get("code_challenge"),
                 expires_at=now + lifetimes.code,
             ),
@@ -226,7 +225,7 @@ class ClientCredentialsGrant(authlib_grants.ClientCredentialsGrant):
     def create_token_response(self) -> TokenAnswer:
         """Decide and issue; the decision's record commits with the answer."""
         request: OidcRequest = self.request
-        client: Client = request.client.registered
+        client: Client = request.registered
         if client.is_public:
             raise InvalidGrantError("A client that proves nothing gets no token of its own.")
         scopes = _machine_scopes(request, client)
@@ -259,7 +258,7 @@ def _machine_scopes(request: OidcRequest, client: Client) -> tuple[str, ...]:
     asked = request.form.get("scope")
     if asked is None:
         return tuple(sorted(client.scopes - {"openid", "offline_access"}))
-    allowed = request.client.get_allowed_scope(asked)
+    allowed = OidcClient(client).get_allowed_scope(asked)
     if allowed is None:
         raise InvalidScopeError("None of these scopes is registered for the client.")
     return tuple(allowed.split())
@@ -282,7 +281,7 @@ def _terms(issuer: Issuer, granted: JudgedGrant, request: OidcRequest) -> Terms 
     )
 
 
-def _answer(  # noqa: PLR0913  what an answer is made from
+def _answer(
     issuer: Issuer,
     request: OidcRequest,
     granted: JudgedGrant,
@@ -302,7 +301,7 @@ def _answer(  # noqa: PLR0913  what an answer is made from
     body = tokens_of_grant(
         issuer,
         request,
-        request.client.registered,
+        request.registered,
         granted.grant,
         terms,
         generation=generation,
@@ -341,9 +340,7 @@ def _oauth_error(issuer: Issuer, refused: Refused) -> OAuth2Error:
     )
 
 
-def _end_family(
-    request: OidcRequest, grant_id: GrantId, reason: EndReason, action: Action
-) -> None:
+def _end_family(request: OidcRequest, grant_id: GrantId, reason: EndReason, action: Action) -> None:
     if grants.revoke_grant(request.tx, grant_id, reason, request.now):
         audit.append(
             request.tx,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from authlib.oauth2.rfc6749 import InvalidRequestError
 
 from pdp.domain.access import Channel, Outcome
-from pdp.domain.client import Client
+from pdp.domain.client import ACCESS_TOKEN_ALGORITHMS, Client
 from pdp.domain.ids import ClientId, GrantId
 from pdp.jose.tokens import Refusal, verify_jwt
 from pdp.oidc.enforce import Refused, token_terms
@@ -76,10 +76,13 @@ def verify_access_token(issuer: Issuer, request: OidcRequest, token: str) -> Cla
         token,
         request.configuration.keys,
         typ="at+jwt",
+        algorithms=ACCESS_TOKEN_ALGORITHMS,
         issuer=issuer.issuer,
+        audience=None,
         now=request.now,
+        seen=issuer.seen,
     )
-    return None if isinstance(verified, Refusal) else verified
+    return None if isinstance(verified, Refusal) else dict(verified)
 
 
 def decide_on_token(

@@ -6,7 +6,8 @@ from datetime import datetime
 from pdp.clock import new_id, new_secret
 from pdp.domain.client import Client, Resource
 from pdp.domain.session import Grant
-from pdp.jose.tokens import half_hash, sign_jwt
+from pdp.jose.tokens import at_hash, sign_jwt
+from pdp.jose.verified import VerifiedTokens
 from pdp.oidc.enforce import Terms
 from pdp.oidc.request import OidcRequest
 from pdp.settings import LifetimeSettings
@@ -17,10 +18,11 @@ Claims = dict[str, object]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issuer:
-    """Who issues, and for how long things live."""
+    """Who issues, for how long things live, and which signatures were seen to be right."""
 
     issuer: str
     lifetimes: LifetimeSettings
+    seen: VerifiedTokens
 
 
 def tokens_of_grant(
@@ -47,9 +49,7 @@ def tokens_of_grant(
     if terms.family_ends_at is not None:
         person["session_expiry"] = int(terms.family_ends_at.timestamp())
         person["session_restrictions"] = list(terms.restrictions)
-    access = access_token(
-        issuer, request, client, terms, {**person, "gid": grant.id}
-    )
+    access = access_token(issuer, request, client, terms, {**person, "gid": grant.id})
     answer: Claims = {
         "access_token": access,
         "token_type": "Bearer",
@@ -73,7 +73,7 @@ def access_token(
     # `iat` is cut to the second, never rounded up: some clients refuse tokens of the future.
     issued = int(request.now.timestamp())
     return sign_jwt(
-        request.configuration.keys.signing(_access_algorithm(resources), request.now),
+        request.configuration.keys.signing_key(_access_algorithm(resources), request.now),
         {
             "iss": issuer.issuer,
             "aud": _audience(resources, issuer.issuer),
@@ -84,11 +84,11 @@ def access_token(
             "scope": " ".join(terms.scopes),
             **claims,
         },
-        typ="at+jwt",
+        "at+jwt",
     )
 
 
-def _id_token(  # noqa: PLR0913  the token's parts
+def _id_token(
     issuer: Issuer,
     request: OidcRequest,
     client: Client,
@@ -104,13 +104,13 @@ def _id_token(  # noqa: PLR0913  the token's parts
         "aud": client.id,
         "iat": issued,
         "exp": issued + int(issuer.lifetimes.id_token.total_seconds()),
-        "at_hash": half_hash(access, client.id_token_alg),
+        "at_hash": at_hash(access, client.id_token_alg),
         **person,
     }
     if nonce is not None:
         claims["nonce"] = nonce
-    key = request.configuration.keys.signing(client.id_token_alg, request.now)
-    return sign_jwt(key, claims, typ="JWT")
+    key = request.configuration.keys.signing_key(client.id_token_alg, request.now)
+    return sign_jwt(key, claims, "JWT")
 
 
 def _refresh_token(

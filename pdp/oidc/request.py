@@ -4,10 +4,13 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from urllib.parse import parse_qsl
 
-from authlib.oauth2.rfc6749 import OAuth2Payload, OAuth2Request
+from authlib.oauth2.rfc6749 import InvalidClientError, OAuth2Payload, OAuth2Request
 
+from pdp.domain.client import Client
+from pdp.oidc.client import OidcClient
 from pdp.store.database import Transaction
 from pdp.usecases.configuration import Configuration
 
@@ -74,7 +77,7 @@ class OidcPayload(OAuth2Payload):
 class OidcRequest(OAuth2Request):
     """A request with all that answering it needs: transaction, configuration, instant."""
 
-    def __init__(  # noqa: PLR0913  the edge hands over everything at once
+    def __init__(
         self,
         method: str,
         parameters: Parameters,
@@ -89,14 +92,15 @@ class OidcRequest(OAuth2Request):
         # here: the issuer is https, or on loopback in the development profile.
         self.method = method
         self.uri = ""
-        self.headers = {} if authorization is None else {"Authorization": authorization}
+        self.headers: dict[str, str] = {}
+        self.authorization = authorization
         self.payload = OidcPayload(parameters)
         self.parameters = parameters
-        self.client = None
-        self.auth_method = None
-        self.user = None
-        self.authorization_code = None
-        self.refresh_token = None
+        self.client: OidcClient | None = None
+        self.auth_method: str | None = None
+        self.user: Any = None
+        self.authorization_code: Any = None
+        self.refresh_token: Any = None
         self.credential = None
         self._scope = None
         self._body = None
@@ -104,6 +108,13 @@ class OidcRequest(OAuth2Request):
         self.tx = tx
         self.configuration = configuration
         self.now = now
+
+    @property
+    def registered(self) -> Client:
+        """The client that Authlib has found or authenticated; nothing asks before it has."""
+        if self.client is None:
+            raise InvalidClientError(description="No client was identified.")
+        return self.client.registered
 
     @property
     def form(self) -> Mapping[str, str]:

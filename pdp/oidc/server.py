@@ -1,14 +1,15 @@
 """The authorization server: Authlib's, built once from a runtime, told everything per request."""
 
 from collections.abc import Mapping
+from typing import cast
 
 import orjson
 from authlib.common.urls import add_params_to_uri
 from authlib.oauth2 import AuthorizationServer
 from authlib.oauth2.rfc6749 import InvalidRequestError, OAuth2Error
-from authlib.oauth2.rfc6749 import grants as authlib_grants
 
 from pdp.domain.ids import ClientId
+from pdp.jose.verified import VerifiedTokens
 from pdp.oidc import client_auth
 from pdp.oidc.client import OidcClient
 from pdp.oidc.grants import (
@@ -21,7 +22,7 @@ from pdp.oidc.issue import Issuer
 from pdp.oidc.pkce import S256Challenge
 from pdp.oidc.request import Answer, OidcRequest
 from pdp.runtime import Runtime
-from pdp.store.envelope import Envelope
+from pdp.usecases.client_secrets import client_pepper
 
 
 class Server(AuthorizationServer):
@@ -34,7 +35,9 @@ class Server(AuthorizationServer):
         super().__init__()
         self.runtime = runtime
         self.issuer = Issuer(
-            issuer=runtime.settings.issuer, lifetimes=runtime.settings.lifetimes
+            issuer=runtime.settings.issuer,
+            lifetimes=runtime.settings.lifetimes,
+            seen=VerifiedTokens(),
         )
         self.pepper = client_pepper(runtime.envelope)
         for grant in (AuthorizationCodeGrant, RefreshTokenGrant, ClientCredentialsGrant):
@@ -54,9 +57,7 @@ class Server(AuthorizationServer):
     ) -> OidcClient:
         """Authenticate the request's client by the methods it is registered for."""
         del methods, endpoint
-        client = client_auth.authenticate(
-            request, issuer=self.issuer.issuer, pepper=self.pepper
-        )
+        client = client_auth.authenticate(request, issuer=self.issuer.issuer, pepper=self.pepper)
         return OidcClient(client)
 
     def create_oauth2_request(self, request: OidcRequest) -> OidcRequest:
@@ -90,12 +91,9 @@ class Server(AuthorizationServer):
             return self.refuse(request, InvalidRequestError("A parameter came twice."))
         if request.form.get("grant_type") is None:
             return self.refuse(request, InvalidRequestError("Send 'grant_type'."))
-        answer: Answer = self.create_token_response(request)
-        return answer
+        return cast("Answer", self.create_token_response(request))
 
-    def validate_authorization(
-        self, request: OidcRequest
-    ) -> authlib_grants.AuthorizationCodeGrant:
+    def validate_authorization(self, request: OidcRequest) -> AuthorizationCodeGrant:
         """Return the validated grant of an authorization request.
 
         Raises OAuth2Error: with `redirect_uri` set only where client and URI are known good,
@@ -103,25 +101,22 @@ class Server(AuthorizationServer):
         """
         if request.parameters.repeated:
             raise InvalidRequestError("A parameter came twice.")
-        grant = self.get_consent_grant(request, end_user=None)
-        return grant  # noqa: RET504  typed here, untyped there
+        grant = self.get_consent_grant(request, end_user=None)  # type: ignore[no-untyped-call]
+        return cast("AuthorizationCodeGrant", grant)
 
     def authorize(
         self,
         request: OidcRequest,
-        grant: authlib_grants.AuthorizationCodeGrant,
+        grant: AuthorizationCodeGrant,
         authorized: Authorized,
     ) -> Answer:
         """Answer a decided authorization request with a code, stored with all it rests on."""
-        answer: Answer = self.create_authorization_response(
-            request, grant_user=authorized, grant=grant
-        )
-        return self._with_issuer(answer)
+        answer = self.create_authorization_response(request, grant_user=authorized, grant=grant)
+        return self._with_issuer(cast("Answer", answer))
 
     def refuse(self, request: OidcRequest, error: OAuth2Error) -> Answer:
         """Answer an error: as JSON, or as a redirect where the error carries one."""
-        answer: Answer = self.handle_error_response(request, error)
-        return self._with_issuer(answer)
+        return self._with_issuer(cast("Answer", self.handle_error_response(request, error)))
 
     def _with_issuer(self, answer: Answer) -> Answer:
         """Say who answers, in success and error alike (RFC 9207 §2)."""
@@ -131,8 +126,3 @@ class Server(AuthorizationServer):
         named = add_params_to_uri(location, [("iss", self.issuer.issuer)])
         headers = [(name, value) for name, value in answer.headers if name != "Location"]
         return Answer(answer.status, answer.body, [*headers, ("Location", named)])
-
-
-def client_pepper(envelope: Envelope) -> bytes:
-    """Return the key under which client secrets are digested."""
-    return envelope.derive("client secrets")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from pdp.domain.access import Channel, Outcome
+from pdp.domain.errors import NotFound
 from pdp.domain.ids import SubjectId
 from pdp.oidc.enforce import Refused, token_terms
 from pdp.oidc.introspection import decide_on_token, verify_access_token
@@ -61,8 +62,9 @@ def _claims_of(
     request: OidcRequest, subject_id: SubjectId, scopes: frozenset[str]
 ) -> Claims | None:
     """Return the standard claims that `scopes` ask for (OpenID Connect Core §5.4)."""
-    person = subjects.get(request.tx, subject_id)
-    if person is None:
+    try:
+        person = subjects.get(request.tx, subject_id)
+    except NotFound:
         return None
     claims: Claims = {"sub": person.id}
     if "profile" in scopes:

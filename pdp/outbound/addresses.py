@@ -127,7 +127,7 @@ def check_addresses(target: Target, addresses: Sequence[Address], allow: Sequenc
 
 
 def _checked_host(host: str) -> str:
-    if _literal(host) is not None:
+    if _literal(host) is not None and "%" not in host:
         return host
     if not _NAME.match(host) or _LAST_LABEL_IS_A_NUMBER.search(host):
         raise OutboundRefused("the URL's host must be a plain host name or a dotted address")

@@ -194,7 +194,7 @@ def _by_winners(found: Found, facts: Facts) -> Verdict:
 
 
 def _reasons(policies: Sequence[Policy], facts: Facts) -> frozenset[Reason]:
-    return frozenset[Reason]().union(*[policy.reasons(facts) for policy in policies])
+    return frozenset().union(*[policy.reasons(facts) for policy in policies])
 
 
 def _restriction(policies: Sequence[Policy], facts: Facts) -> Restriction:

@@ -136,7 +136,10 @@ def _unanswered(column: Mapping[int, Membership], strict: int) -> Bits:
 
 def positions(bits: int) -> Iterator[int]:
     """Yield the positions of the bits that are set, lowest first."""
-    while bits:
-        lowest = bits & -bits
-        yield lowest.bit_length() - 1
-        bits ^= lowest
+    # Digits are searched at C speed: several times quicker than taking long integers apart.
+    digits = f"{bits:b}"
+    last = len(digits) - 1
+    found = digits.rfind("1")
+    while found >= 0:
+        yield last - found
+        found = digits.rfind("1", 0, found)

@@ -97,6 +97,8 @@ def _rule(field: Field) -> Rule:
     test = _test(members["when"]) if "when" in members else _NO_RULE
     _refuse_pointless_times(members, test)
     status = members["status"].word(_STATUSES) if "status" in members else _STATUSES[0]
+    if status == Compliance.STALE and "grace" in members:
+        members["grace"].refuse("a stale device is so at once", "remove `grace:`")
     return Rule(
         id=_id(members["id"]) if "id" in members else "",
         test=test,

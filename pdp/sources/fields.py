@@ -66,8 +66,8 @@ class Fields:
         for name in self.members:
             if name not in known:
                 near = difflib.get_close_matches(name[:64], known, n=1)
-                advice = f"; did you mean {str(near[0])!r}?" if near else f"; known: {', '.join(known)}"
-                raise MalformedSignal(f"unknown member{advice}", self.at(repr(name[:64])))
+                advice = f"did you mean {str(near[0])!r}?" if near else f"known: {', '.join(known)}"
+                raise MalformedSignal(f"unknown member; {advice}", self.at(repr(name[:64])))
 
     def text(self, name: str, longest: int = LONGEST_NAME) -> str:
         """Return member `name`: 1 to `longest` characters, none of them a control character."""

@@ -64,6 +64,8 @@ def _refuse_costly(skeleton: bytes) -> None:
         depth += 1 if bracket[0] in b"[{" else -1
         if depth > DEEPEST:
             raise MalformedSignal(f"the body is nested more than {DEEPEST} levels deep")
+        if depth < 0:
+            raise MalformedSignal("the body is not JSON: it closes what it never opened")
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:

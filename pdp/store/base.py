@@ -34,8 +34,9 @@ def from_micros_or_none(micros: int | None) -> datetime | None:
 
 
 class Instant(TypeDecorator[datetime]):
-    """A column of instants: integer microseconds, so that driver-level statements read the same
-    on SQLite and PostgreSQL, and no zone is ever lost.
+    """A column of instants as integer microseconds.
+
+    Driver-level statements read the same on SQLite and PostgreSQL, and no zone is ever lost.
     """
 
     impl = BigInteger

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from pdp.domain.ids import ClientId, SubjectId
-from pdp.store.base import to_micros
+from pdp.store.base import from_micros, to_micros
 from pdp.store.database import Statement, Transaction
 
 _FIND = Statement(
@@ -19,7 +19,8 @@ _WITHDRAW = Statement(
     "DELETE FROM consents WHERE subject_id = :subject_id AND client_id = :client_id"
 )
 _LIST = Statement(
-    "SELECT client_id, scope FROM consents WHERE subject_id = :subject_id ORDER BY client_id"
+    "SELECT client_id, scope, granted_at FROM consents"
+    " WHERE subject_id = :subject_id ORDER BY client_id"
 )
 
 
@@ -55,7 +56,9 @@ def withdraw(tx: Transaction, subject_id: SubjectId, client_id: ClientId) -> boo
     return tx.run(_WITHDRAW, {"subject_id": subject_id, "client_id": client_id}) == 1
 
 
-def list_given(tx: Transaction, subject_id: SubjectId) -> list[tuple[ClientId, frozenset[str]]]:
-    """Return every client that a person has agreed to, with the scopes."""
+def list_given(
+    tx: Transaction, subject_id: SubjectId
+) -> list[tuple[ClientId, frozenset[str], datetime]]:
+    """Return every client that a person has agreed to, with the scopes and since when (UTC)."""
     rows = tx.all(_LIST, {"subject_id": subject_id})
-    return [(ClientId(row[0]), frozenset(row[1].split())) for row in rows]
+    return [(ClientId(row[0]), frozenset(row[1].split()), from_micros(row[2])) for row in rows]

@@ -20,7 +20,6 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from pdp.domain.errors import Unavailable
-from pdp.store.base import Base
 
 Value = str | int | float | bytes | bool | None
 Row = Sequence[Any]
@@ -210,6 +209,14 @@ class Database:
             self.engine.dispose()
 
 
+def absolute_url(url: str) -> str:
+    """Return the URL with a relative SQLite path made absolute; any other URL as it is."""
+    prefix = "sqlite:///"
+    if not url.startswith(prefix):
+        return url
+    return prefix + str(Path(url.removeprefix(prefix)).absolute())
+
+
 def engine_options(url: str, *, pool_size: int, busy_timeout: timedelta) -> dict[str, Any]:
     """Return the engine options that this module relies on."""
     seconds = busy_timeout.total_seconds()
@@ -251,5 +258,3 @@ def prepare_connections(engine: sa.Engine) -> None:
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute("PRAGMA cache_size=-16384")
 
-
-__all__ = ["Base", "Database", "Statement", "Transaction", "engine_options", "prepare_connections"]

@@ -62,9 +62,7 @@ class DecisionLog:
             self._wake()
         return True
 
-    def append(
-        self, decision_id: DecisionId, row: dict[str, Value], *, key: Key | None
-    ) -> None:
+    def append(self, decision_id: DecisionId, row: dict[str, Value], *, key: Key | None) -> None:
         """Add a record; with a `key`, later equal answers are only counted."""
         with self._lock:
             self._rows.append(row)
@@ -120,7 +118,7 @@ class DecisionLog:
         while not self._stopping:
             self._due.wait()
             self._due.clear()
-            time.sleep(0 if self._stopping else FLUSH_EVERY.total_seconds())
+            time.sleep(FLUSH_EVERY.total_seconds())
             try:
                 self.flush()
             except Unavailable:

@@ -101,7 +101,7 @@ def find(tx: Transaction, decision_id: str) -> DecisionRecord:
     return _record(row)
 
 
-def recent(  # noqa: PLR0913  each filter is one column
+def recent(
     tx: Transaction,
     *,
     subject_id: str = "",

@@ -65,7 +65,9 @@ class Envelope:
             raise CannotOpen(f"{place} was encrypted with another master key ({key_id or '?'})")
         try:
             raw = base64.b64decode(body, validate=True)
-            return self._cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], place.encode()).decode()
+            return self._cipher.decrypt(
+                raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], place.encode()
+            ).decode()
         except (InvalidTag, binascii.Error, ValueError) as error:
             raise CannotOpen(f"{place} was altered or belongs elsewhere") from error
 

@@ -89,8 +89,9 @@ def spend_step(tx: Transaction, subject_id: SubjectId, *, sealed: str, step: int
 
 def remove(tx: Transaction, subject_id: SubjectId) -> bool:
     """Take a person's factor and recovery codes away; False if there was none."""
+    was_there = tx.run(_REMOVE, {"id": subject_id}) == 1
     tx.run(_DROP_CODES, {"subject_id": subject_id})
-    return tx.run(_REMOVE, {"id": subject_id}) == 1
+    return was_there
 
 
 def replace_codes(tx: Transaction, subject_id: SubjectId, digests: Iterable[str]) -> None:

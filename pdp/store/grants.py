@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from pdp.domain.access import Strength
+from pdp.domain.access import Outcome, Strength
 from pdp.domain.compliance import Compliance
 from pdp.domain.ids import ClientId, DeviceId, GrantId, SessionId, SubjectId
 from pdp.domain.session import EndReason, Grant
@@ -60,28 +60,38 @@ _REVOKE_OF_SUBJECT = Statement(
     "UPDATE grants SET revoked_at = :now, revoke_reason = :reason"
     " WHERE subject_id = :subject_id AND revoked_at IS NULL"
 )
+_REVOKE_OF_OTHER_SESSIONS = Statement(
+    "UPDATE grants SET revoked_at = :now, revoke_reason = :reason"
+    " WHERE subject_id = :subject_id AND session_id <> :kept AND revoked_at IS NULL"
+)
 _REVOKE_OF_SUBJECT_AND_CLIENT = Statement(
     "UPDATE grants SET revoked_at = :now, revoke_reason = :reason"
     " WHERE subject_id = :subject_id AND client_id = :client_id AND revoked_at IS NULL"
 )
+_NOTE_OUTCOME = Statement("UPDATE grants SET outcome = :outcome WHERE id = :id")
 _LIVE_ON_DEVICE = Statement(
-    "SELECT id, client_id, session_id, subject_id FROM grants"
+    "SELECT id, client_id, session_id, subject_id, outcome FROM grants"
     " WHERE device_id = :device_id AND revoked_at IS NULL AND expires_at > :now ORDER BY id"
 )
 _LIVE_OF_SESSION = Statement(
-    "SELECT id, client_id, session_id, subject_id, scope FROM grants"
+    "SELECT id, client_id, session_id, subject_id, outcome, scope FROM grants"
     " WHERE session_id = :session_id AND revoked_at IS NULL AND expires_at > :now ORDER BY id"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class LiveGrant:
-    """A grant that tokens may still hang on."""
+    """A grant that tokens may still hang on.
+
+    `outcome` is the one last carried out towards its relying party: full, until a change of the
+    device made it another.
+    """
 
     id: GrantId
     client: ClientId
     session: SessionId
     subject: SubjectId
+    outcome: Outcome = Outcome.FULL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +204,21 @@ def revoke_grants_of_subject(
     )
 
 
+def revoke_grants_of_other_sessions(
+    tx: Transaction, subject_id: SubjectId, kept: SessionId, reason: EndReason, now: datetime
+) -> int:
+    """Revoke every grant of a person but those given from session `kept`; return how many."""
+    return tx.run(
+        _REVOKE_OF_OTHER_SESSIONS,
+        {
+            "subject_id": subject_id,
+            "kept": kept,
+            "reason": reason.value,
+            "now": to_micros(now),
+        },
+    )
+
+
 def revoke_grants_to_client(
     tx: Transaction, subject_id: SubjectId, client_id: ClientId, reason: EndReason, now: datetime
 ) -> int:
@@ -209,12 +234,10 @@ def revoke_grants_to_client(
     )
 
 
-def live_grants_on_device(
-    tx: Transaction, device_id: DeviceId, now: datetime
-) -> list[LiveGrant]:
+def live_grants_on_device(tx: Transaction, device_id: DeviceId, now: datetime) -> list[LiveGrant]:
     """Return the grants whose tokens may still be used from this device."""
     rows = tx.all(_LIVE_ON_DEVICE, {"device_id": device_id, "now": to_micros(now)})
-    return [LiveGrant(*row) for row in rows]
+    return [_live(row) for row in rows]
 
 
 def live_grants_of_session(
@@ -222,7 +245,19 @@ def live_grants_of_session(
 ) -> list[tuple[LiveGrant, frozenset[str]]]:
     """Return the live grants of a browser session, each with the scope first granted."""
     rows = tx.all(_LIVE_OF_SESSION, {"session_id": session_id, "now": to_micros(now)})
-    return [(LiveGrant(*row[:4]), frozenset(row[4].split())) for row in rows]
+    return [(_live(row), frozenset(row[5].split())) for row in rows]
+
+
+def note_outcome(tx: Transaction, grant_id: GrantId, outcome: Outcome) -> None:
+    """Remember what was carried out towards the relying party, so that it is not done twice."""
+    tx.run(_NOTE_OUTCOME, {"id": grant_id, "outcome": outcome.wire})
+
+
+def _live(row: Sequence[Any]) -> LiveGrant:
+    outcome = Outcome.FULL if row[4] is None else Outcome.from_wire(row[4])
+    return LiveGrant(
+        GrantId(row[0]), ClientId(row[1]), SessionId(row[2]), SubjectId(row[3]), outcome
+    )
 
 
 def _grant(row: Sequence[Any]) -> Grant:

@@ -35,6 +35,14 @@ _CLAIM_SKIPPING = Statement(
     " FOR UPDATE SKIP LOCKED)"
     " RETURNING id, type, payload, attempts, created_at"
 )
+_IS_DUE = Statement(
+    "SELECT 1 FROM jobs WHERE (state = 'ready' AND not_before <= :now)"
+    " OR (state = 'running' AND claimed_until < :now) LIMIT 1"
+)
+_RELEASE = Statement(
+    "UPDATE jobs SET state = 'ready', not_before = :not_before, claimed_until = NULL,"
+    " attempts = attempts - 1 WHERE id = :id AND state = 'running'"
+)
 _FINISH = Statement("DELETE FROM jobs WHERE id = :id")
 _RETRY = Statement(
     "UPDATE jobs SET state = 'ready', not_before = :not_before, claimed_until = NULL,"
@@ -43,9 +51,7 @@ _RETRY = Statement(
 _BURY = Statement(
     "UPDATE jobs SET state = 'dead', claimed_until = NULL, last_error = :error WHERE id = :id"
 )
-_DEPTH = Statement(
-    "SELECT state, COUNT(*), MIN(created_at) FROM jobs GROUP BY state"
-)
+_DEPTH = Statement("SELECT state, COUNT(*), MIN(created_at) FROM jobs GROUP BY state")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +98,23 @@ def claim(tx: Transaction, *, now: datetime, count: int = 1) -> list[ClaimedJob]
     ]
 
 
-def finish(tx: Transaction, job_id: str) -> None:
-    """Forget a job that is done."""
-    tx.run(_FINISH, {"id": job_id})
+def is_due(tx: Transaction, *, now: datetime) -> bool:
+    """Tell whether `claim` would find anything: a read, for whoever asks many times a second."""
+    return tx.one(_IS_DUE, {"now": to_micros(now)}) is not None
+
+
+def finish(tx: Transaction, job_id: str) -> bool:
+    """Forget a job that is done; False if another worker, to whom the claim had passed, was faster.
+
+    A job whose effects are rows calls this first, in the transaction that writes them: its
+    effects then happen once, however often it was claimed.
+    """
+    return tx.run(_FINISH, {"id": job_id}) == 1
+
+
+def release(tx: Transaction, job_id: str, *, not_before: datetime) -> None:
+    """Give a job back that was claimed and not tried: that was no attempt."""
+    tx.run(_RELEASE, {"id": job_id, "not_before": to_micros(not_before)})
 
 
 def retry(tx: Transaction, job_id: str, *, not_before: datetime, error: str) -> None:

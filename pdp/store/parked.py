@@ -33,13 +33,9 @@ _ADOPT = Statement(
 _FINISH = Statement(
     "UPDATE parked_requests SET finished_at = :now WHERE id = :id AND finished_at IS NULL"
 )
-_REAUTHENTICATED = Statement(
-    "UPDATE parked_requests SET reauthenticated_at = :now WHERE id = :id"
-)
+_REAUTHENTICATED = Statement("UPDATE parked_requests SET reauthenticated_at = :now WHERE id = :id")
 _CONSENTED = Statement("UPDATE parked_requests SET consented_at = :now WHERE id = :id")
-_SHOW_CODE = Statement(
-    "UPDATE parked_requests SET device_code = :device_code WHERE id = :id"
-)
+_SHOW_CODE = Statement("UPDATE parked_requests SET device_code = :device_code WHERE id = :id")
 _BIND_DEVICE = Statement(
     "UPDATE parked_requests SET device_id = :device_id, strength = :strength, device_code = NULL"
     " WHERE device_code = :device_code AND finished_at IS NULL AND expires_at > :now"
@@ -69,6 +65,12 @@ class ParkedRequest:
 def browser_digest(secret: str) -> str:
     """Return what stands for a browser's binding cookie."""
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def code_digest(code: str) -> str:
+    """Return what stands for a pairing code, however people type it."""
+    plain = code.replace("-", "").replace(" ", "").upper()
+    return hashlib.sha256(plain.encode(errors="surrogatepass")).hexdigest()
 
 
 def park(

@@ -58,13 +58,16 @@ _ROTATE = Statement(
 _END = Statement(
     "UPDATE sessions SET ended_at = :now, end_reason = :reason WHERE id = :id AND ended_at IS NULL"
 )
-_END_OF_SUBJECT = Statement(
-    "UPDATE sessions SET ended_at = :now, end_reason = :reason"
-    " WHERE subject_id = :subject_id AND ended_at IS NULL RETURNING id"
+_LIVE_ON_BLOCKED_DEVICE = Statement(
+    "SELECT s.id FROM sessions s JOIN devices d ON d.id = s.device_id"  # noqa: S608  the condition is ours
+    f" WHERE s.device_id = :device_id AND d.block IS NOT NULL AND {_LIVE} ORDER BY s.id"
 )
-_END_OTHERS = Statement(
-    "UPDATE sessions SET ended_at = :now, end_reason = :reason"
-    " WHERE subject_id = :subject_id AND id <> :kept AND ended_at IS NULL RETURNING id"
+_BIND_DEVICE = Statement(
+    "UPDATE sessions SET device_id = :device_id, strength = :strength"
+    " WHERE id = :id AND ended_at IS NULL"
+)
+_OPEN_OF_SUBJECT = Statement(
+    "SELECT id FROM sessions WHERE subject_id = :subject_id AND ended_at IS NULL ORDER BY id"
 )
 
 
@@ -133,6 +136,14 @@ def list_live_of_subject(tx: Transaction, subject_id: SubjectId, *, now: datetim
     return [_session(row) for row in rows]
 
 
+def live_on_blocked_device(
+    tx: Transaction, device_id: DeviceId, *, now: datetime
+) -> list[SessionId]:
+    """Return the live sessions on a device that an administrator has blocked; else none."""
+    rows = tx.all(_LIVE_ON_BLOCKED_DEVICE, {"device_id": device_id, "now": to_micros(now)})
+    return [SessionId(row[0]) for row in rows]
+
+
 def is_touch_due(session: Session, *, idle: timedelta, now: datetime) -> bool:
     """Tell whether this use of the session is worth a write."""
     return session.idle_expires_at + _TOUCH_EVERY <= now + idle
@@ -160,30 +171,29 @@ def rotate(tx: Transaction, session: Session, *, cookie: str) -> bool:
     return changed == 1
 
 
+def bind_device(
+    tx: Transaction, session_id: SessionId, device_id: DeviceId | None, strength: Strength
+) -> None:
+    """Bind the device that spoke for this session last, or none.
+
+    A new binding asks for a new decision, which every check takes anyway.
+    """
+    row = {"id": session_id, "device_id": device_id, "strength": strength.value}
+    tx.run(_BIND_DEVICE, row)
+
+
 def end_session(tx: Transaction, session_id: SessionId, reason: EndReason, now: datetime) -> bool:
     """End a session at `now` (UTC); False if it had ended, or there is none."""
     return tx.run(_END, {"id": session_id, "reason": reason.value, "now": to_micros(now)}) == 1
 
 
-def end_sessions_of_subject(
-    tx: Transaction, subject_id: SubjectId, reason: EndReason, now: datetime
-) -> tuple[SessionId, ...]:
-    """End every session of a person; return those that ended by this."""
-    row = {"subject_id": subject_id, "reason": reason.value, "now": to_micros(now)}
-    return tuple(SessionId(ended[0]) for ended in tx.all(_END_OF_SUBJECT, row))
+def open_sessions_of_subject(tx: Transaction, subject_id: SubjectId) -> tuple[SessionId, ...]:
+    """Return a person's sessions that have not ended, expired ones included.
 
-
-def end_other_sessions(
-    tx: Transaction, kept: Session, reason: EndReason, now: datetime
-) -> tuple[SessionId, ...]:
-    """End every session of a person but `kept`; return those that ended by this."""
-    row = {
-        "subject_id": kept.subject,
-        "kept": kept.id,
-        "reason": reason.value,
-        "now": to_micros(now),
-    }
-    return tuple(SessionId(ended[0]) for ended in tx.all(_END_OTHERS, row))
+    Those count too when access is taken away: grants outlive the session they came from.
+    """
+    rows = tx.all(_OPEN_OF_SUBJECT, {"subject_id": subject_id})
+    return tuple(SessionId(row[0]) for row in rows)
 
 
 def _digest(cookie: str) -> str:

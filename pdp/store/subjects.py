@@ -40,11 +40,6 @@ _SET_PASSWORD = Statement(
     "UPDATE subjects SET password_hash = :hash, must_change_password = :must_change,"
     " password_changed_at = :now, epoch = epoch + 1 WHERE id = :id"
 )
-_REPLACE_PASSWORD = Statement(
-    "UPDATE subjects SET password_hash = :hash, must_change_password = :must_change,"
-    " password_changed_at = :now, epoch = epoch + 1"
-    " WHERE id = :id AND password_hash = :expected AND disabled_at IS NULL"
-)
 _REHASH = Statement(
     "UPDATE subjects SET password_hash = :hash WHERE id = :id AND password_hash = :expected"
 )
@@ -109,6 +104,11 @@ def get(tx: Transaction, subject_id: SubjectId) -> Subject:
     return credentials(tx, subject_id).subject
 
 
+def get_locked(tx: Transaction, subject_id: SubjectId) -> Subject:
+    """Return a person whom nobody else changes before this transaction ends; NotFound if none."""
+    return _from_orm(_row(tx, subject_id))
+
+
 def list_all(tx: Transaction) -> list[Subject]:
     """Return every person by username, disabled ones included."""
     rows = tx.orm.scalars(sa.select(SubjectRow).order_by(SubjectRow.username))
@@ -156,7 +156,7 @@ def enable(tx: Transaction, subject_id: SubjectId) -> bool:
 def set_password(
     tx: Transaction, subject_id: SubjectId, password_hash: str, *, must_change: bool, now: datetime
 ) -> None:
-    """Set a password hash by an administrator's word; NotFound if there is no such person."""
+    """Set a person's password hash; NotFound if there is no such person."""
     changed = tx.run(
         _SET_PASSWORD,
         {
@@ -168,23 +168,6 @@ def set_password(
     )
     if not changed:
         raise NotFound("user", subject_id)
-
-
-def replace_password(
-    tx: Transaction, before: Credentials, password_hash: str, *, now: datetime
-) -> bool:
-    """Set the hash a person chose; False if the one that was checked is no longer theirs."""
-    changed = tx.run(
-        _REPLACE_PASSWORD,
-        {
-            "id": before.subject.id,
-            "hash": password_hash,
-            "must_change": False,
-            "expected": before.password_hash,
-            "now": to_micros(now),
-        },
-    )
-    return changed == 1
 
 
 def rehash(tx: Transaction, before: Credentials, password_hash: str) -> bool:

@@ -35,8 +35,7 @@ _CONSUME_REFRESH = Statement(
     "UPDATE refresh_tokens SET consumed_at = :now WHERE digest = :digest AND consumed_at IS NULL"
 )
 _REVOKE_TOKEN = Statement(
-    "INSERT INTO revoked_tokens (jti, expires_at) VALUES (:jti, :expires_at)"
-    " ON CONFLICT DO NOTHING"
+    "INSERT INTO revoked_tokens (jti, expires_at) VALUES (:jti, :expires_at) ON CONFLICT DO NOTHING"
 )
 _IS_REVOKED = Statement("SELECT 1 FROM revoked_tokens WHERE jti = :jti")
 _FORGET_CODES = Statement("DELETE FROM codes WHERE expires_at < :before")
@@ -87,9 +86,7 @@ def insert_code(tx: Transaction, token: str, client_id: ClientId, code: Code) ->
     )
 
 
-def consume_code(
-    tx: Transaction, token: str, client_id: ClientId, *, now: datetime
-) -> Code | None:
+def consume_code(tx: Transaction, token: str, client_id: ClientId, *, now: datetime) -> Code | None:
     """Use a code of this client up; None if there is none, or it was used before.
 
     RFC 6749 §4.1.2: one UPDATE is check and act together, so that of any number of redemptions

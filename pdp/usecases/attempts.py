@@ -45,10 +45,14 @@ def count(
     Counting comes first, so that guesses made at the same time cannot slip past the limit
     together; `forgive` takes back what turned out right.
     """
+    counted: list[str] = []
     for key, limit in _keys(attempt, limits):
         answer = limiter.hit(key, limit=limit, window=limits.window, now=now)
         if isinstance(answer, Limited):
+            for other in counted:
+                limiter.take_back(other, window=limits.window, now=now)
             return answer
+        counted.append(key)
     return None
 
 

@@ -119,7 +119,9 @@ def _load_documents(tx: Transaction, previous: Configuration | None) -> tuple[Bu
         return previous.bundle, previous.rules
     return (
         replace(parse_policies(policies[1], file="policies in force"), version=policies[0]),
-        replace(parse_rules(compliance[1], file="compliance rules in force"), version=compliance[0]),
+        replace(
+            parse_rules(compliance[1], file="compliance rules in force"), version=compliance[0]
+        ),
     )
 
 

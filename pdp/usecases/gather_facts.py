@@ -22,7 +22,7 @@ from pdp.store.database import Transaction
 from pdp.store.grants import DeviceStanding, Standing
 
 
-def facts_of_grant(  # noqa: PLR0913  what a decision is about has this many sides
+def facts_of_grant(
     tx: Transaction,
     grant: Grant,
     standing: Standing,
@@ -54,7 +54,7 @@ def facts_of_grant(  # noqa: PLR0913  what a decision is about has this many sid
     )
 
 
-def facts_of_session(  # noqa: PLR0913  what a decision is about has this many sides
+def facts_of_session(
     tx: Transaction,
     session: Session,
     standing: Standing,
@@ -97,7 +97,7 @@ def facts_of_machine(
     )
 
 
-def device_facts(  # noqa: PLR0913  a device is judged by whose, how sure, by which rules, when
+def device_facts(
     tx: Transaction,
     standing: DeviceStanding | None,
     subject: SubjectId,

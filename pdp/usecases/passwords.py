@@ -118,7 +118,8 @@ class Passwords:
         with self._place() as placed:
             if not placed:
                 return Busy(self._wait)
-            is_right = self._matches(stored or self._dummy, _spelled(password))
+            expected = self._dummy if stored is None else stored
+            is_right = self._matches(expected, _spelled(password))
         if stored is None or not is_right:
             return Verdict.WRONG
         is_outdated = self._hasher.check_needs_rehash(stored)

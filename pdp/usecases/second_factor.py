@@ -18,7 +18,6 @@ from pdp.settings import SignInSettings
 from pdp.store import factors
 from pdp.store.database import Transaction
 from pdp.store.envelope import Envelope
-from pdp.store.factors import Factor
 from pdp.usecases import attempts
 from pdp.usecases.sign_in import FactorProved, Method, Refusal, Refused, record_failure
 
@@ -33,7 +32,7 @@ _RECOVERY: Final = re.compile(r"[0-9a-z]{16}", re.ASCII)
 _LOOK_ALIKES: Final = str.maketrans("oil", "011")
 
 
-def prove_factor(  # noqa: PLR0913  who is trying what, where, against which limits
+def prove_factor(
     tx: Transaction,
     envelope: Envelope,
     limiter: RateLimiter,
@@ -53,23 +52,26 @@ def prove_factor(  # noqa: PLR0913  who is trying what, where, against which lim
     limited = attempts.count(limiter, attempt, limits=limits, now=now)
     if limited is not None:
         return limited
-    typed = "".join(code.split()).replace("-", "").casefold()
-    if _TOTP.fullmatch(typed):
-        method, answer = Method.TOTP, _prove_totp(tx, envelope, subject_id, typed, now)
-    else:
-        method, answer = (
-            Method.RECOVERY_CODE,
-            _prove_recovery_code(tx, envelope, subject_id, typed, now),
-        )
-    if answer is not None:
-        record_failure(tx, subject_id, method, answer, address, now)
-        return Refused(answer)
+    typed = normalise_code(code)
+    method = Method.TOTP if _TOTP.fullmatch(typed) else Method.RECOVERY_CODE
+    prove = _prove_totp if method is Method.TOTP else _prove_recovery_code
+    refusal = prove(tx, envelope, subject_id, typed, now)
+    if refusal is not None:
+        record_failure(tx, subject_id, method, refusal, address=address, now=now)
+        return Refused(refusal)
     attempts.forgive(limiter, attempt, limits=limits, now=now)
     return FactorProved(subject_id, method)
 
 
+def normalise_code(code: str) -> str:
+    """Return a code as people type it, without the spaces and dashes that make it readable."""
+    return "".join(code.split()).replace("-", "").casefold()
+
+
 def matching_steps(secret: str, code: str, now: datetime) -> Iterator[int]:
     """Yield the steps, newest first, at which `secret` gives `code` within ±1 step of `now`."""
+    if _TOTP.fullmatch(code) is None:
+        return
     totp = pyotp.TOTP(secret, digits=6, interval=_PERIOD)
     present = int(now.timestamp()) // _PERIOD
     for step in (present + 1, present, present - 1):
@@ -99,7 +101,8 @@ def _prove_totp(
     factor = factors.read(tx, subject_id)
     if factor is None or factor.sealed is None:
         return Refusal.NO_FACTOR
-    steps = list(matching_steps(_open(envelope, factor, subject_id), code, now))
+    secret = envelope.open(factor.sealed, place=secret_place(subject_id))
+    steps = list(matching_steps(secret, code, now))
     if not steps:
         return Refusal.WRONG_CODE
     spent = any(
@@ -117,10 +120,6 @@ def _prove_recovery_code(
     digest = _recovery_digest(envelope, subject_id, spelled)
     used = factors.use_code(tx, subject_id, digest, now=now)
     return None if used else Refusal.WRONG_CODE
-
-
-def _open(envelope: Envelope, factor: Factor, subject_id: SubjectId) -> str:
-    return envelope.open(factor.sealed or "", place=secret_place(subject_id))
 
 
 def _recovery_digest(envelope: Envelope, subject_id: SubjectId, code: str) -> str:

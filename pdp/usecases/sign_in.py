@@ -83,7 +83,7 @@ class Arrival:
     address: str
 
 
-def check_password(  # noqa: PLR0913  who is trying what, where, against which limits
+def check_password(
     database: Database,
     passwords: Passwords,
     limiter: RateLimiter,
@@ -115,7 +115,8 @@ def check_password(  # noqa: PLR0913  who is trying what, where, against which l
     if found is None or refusal is not None:
         reason = refusal or Refusal.UNKNOWN_USER
         with database.write() as tx:
-            record_failure(tx, found.subject.id if found else None, Method.PASSWORD, reason, address, now)
+            subject_id = found.subject.id if found else None
+            record_failure(tx, subject_id, Method.PASSWORD, reason, address=address, now=now)
         return Refused(reason)
     attempts.forgive(limiter, attempt, limits=limits, now=now)
     if verdict is Verdict.OUTDATED:
@@ -141,7 +142,7 @@ def start_session(
     subject = subjects.get(tx, checked.id)
     if subject.is_disabled or subject.password_changed_at != checked.password_changed_at:
         reason = Refusal.DISABLED if subject.is_disabled else Refusal.CHANGED_MEANWHILE
-        record_failure(tx, subject.id, Method.PASSWORD, reason, arrival.address, now)
+        record_failure(tx, subject.id, Method.PASSWORD, reason, address=arrival.address, now=now)
         return Refused(reason)
     session = Session(
         id=SessionId(new_id("ses")),
@@ -159,6 +160,28 @@ def start_session(
     started = StartedSession(session, new_secret())
     sessions.create(tx, session, cookie=started.cookie)
     _record_success(tx, session, Method.PASSWORD, now)
+    return started
+
+
+def renew_session(
+    tx: Transaction, session: Session, signed_in: SignedIn, *, now: datetime
+) -> StartedSession | None:
+    """Let the session say what was proved just now: the password, as of `now`, no more.
+
+    The session keeps its `sid`, so that signing out still reaches everybody who relies on it;
+    its cookie is new. A level reached with a second factor before is asked for again. None if
+    the session has ended, is another person's, or the account changed since it was checked.
+    """
+    if signed_in.subject.id != session.subject:
+        return None
+    grants.hold_still(tx, session.subject, None)
+    subject = subjects.get(tx, session.subject)
+    if subject.is_disabled or subject.password_changed_at != signed_in.subject.password_changed_at:
+        return None
+    started = StartedSession(replace(session, acr="pwd", amr=("pwd",), auth_time=now), new_secret())
+    if not sessions.rotate(tx, started.session, cookie=started.cookie):
+        return None
+    _record_success(tx, started.session, Method.PASSWORD, now)
     return started
 
 
@@ -185,6 +208,7 @@ def record_failure(
     subject_id: SubjectId | None,
     method: Method,
     reason: Refusal,
+    *,
     address: str,
     now: datetime,
 ) -> None:
@@ -218,9 +242,7 @@ def _refusal(found: Credentials | None, verdict: Verdict) -> Refusal | None:
     return Refusal.DISABLED if found.subject.is_disabled else None
 
 
-def _rehash(
-    database: Database, passwords: Passwords, found: Credentials, password: str
-) -> None:
+def _rehash(database: Database, passwords: Passwords, found: Credentials, password: str) -> None:
     hashed = passwords.hash(password)
     # Busy is no reason to refuse: the next sign-in brings the parameters up to date.
     if not isinstance(hashed, Busy):

@@ -6,7 +6,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,7 +28,19 @@ class Peer:
     port: int
     stopping: threading.Event = field(default_factory=threading.Event)
     requests: list[bytes] = field(default_factory=list)
-    connections: int = 0
+    open: list[socket.socket] = field(default_factory=list)
+
+    @property
+    def connections(self) -> int:
+        """How often somebody connected, whether or not they said anything."""
+        return len(self.open)
+
+    def stop(self) -> None:
+        """Hang up on everybody, so that no thread waits for a client that keeps a connection."""
+        self.stopping.set()
+        for connection in self.open:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 Behaviour = Callable[[socket.socket, Peer], None]
@@ -44,7 +56,7 @@ def peer(behaviour: Behaviour, *, tls: ssl.SSLContext | None = None) -> Iterator
         try:
             yield it
         finally:
-            it.stopping.set()
+            it.stop()
             listener.shutdown(socket.SHUT_RDWR)
             accepting.join(_HANGS_AT_MOST)
 
@@ -58,7 +70,7 @@ def _accept(
             connection, _ = listener.accept()
         except OSError:
             break
-        it.connections += 1
+        it.open.append(connection)
         thread = threading.Thread(target=_serve, args=(connection, it, behaviour, tls))
         thread.start()
         threads.append(thread)
@@ -70,14 +82,13 @@ def _serve(
     plain: socket.socket, it: Peer, behaviour: Behaviour, tls: ssl.SSLContext | None
 ) -> None:
     plain.settimeout(_HANGS_AT_MOST)
-    connection = plain
-    try:
-        connection = tls.wrap_socket(plain, server_side=True) if tls else plain
-        behaviour(connection, it)
-    except OSError:
-        pass  # the client left, which is what many tests want it to do
-    finally:
-        connection.close()
+    # The client may leave at any time, which is what many tests want it to do.
+    with plain, suppress(OSError):
+        if tls is None:
+            behaviour(plain, it)
+        else:
+            with tls.wrap_socket(plain.dup(), server_side=True) as connection:
+                behaviour(connection, it)
 
 
 def read_request(connection: socket.socket, it: Peer) -> bytes:

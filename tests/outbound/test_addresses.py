@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pdp.outbound.addresses import OutboundRefused, check_addresses, parse_target
 
 PRIVATE = [
-    "0.0.0.0",
+    "0.0.0.0",  # noqa: S104  refused here, bound nowhere
     "10.1.2.3",
     "100.64.0.1",
     "127.0.0.1",

@@ -280,11 +280,15 @@ _NOTHING_TO_SHOW: Final[Context] = {"device": None, "findings": [], "expectation
 REMEDIATIONS: Final[Mapping[str, Case]] = {
     "remediation-fixable": a_remediation(),
     "remediation-two-things": a_remediation(findings=[a_finding(), an_outdated_system()]),
-    "remediation-reason": a_remediation(reason_user="Payroll holds salaries: it opens on sealed disks."),
+    "remediation-reason": a_remediation(
+        reason_user="Payroll holds salaries: it opens on sealed disks."
+    ),
     "remediation-no-steps": a_remediation(findings=[a_finding(steps=[])]),
     "remediation-waiting": a_remediation(state="waiting", findings=[]),
     "remediation-unknown-device": a_remediation(state="unknown-device", **_NOTHING_TO_SHOW),
-    "remediation-security-team": a_remediation(state="security-team", findings=[an_active_threat()]),
+    "remediation-security-team": a_remediation(
+        state="security-team", findings=[an_active_threat()]
+    ),
     "remediation-security-hold": a_remediation(state="security-team", findings=[]),
     "remediation-stale": a_remediation(
         state="stale", findings=[], device=a_device(last_seen_at=NOW - timedelta(days=9))

@@ -19,7 +19,8 @@ POLICY: Final = (
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 _QR: Final = (
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 3 3"><path d="M0 0h1v1H0zM2 1h1v2H2z"/></svg>'
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 3 3">'
+    '<path d="M0 0h1v1H0zM2 1h1v2H2z"/></svg>'
 )
 
 Answer = tuple[int, dict[str, str]]
@@ -58,7 +59,6 @@ def build(backstage: Backstage) -> Flask:
     """Return an application with every case below /pages/."""
     app = Flask(__name__, template_folder=str(WEB / "templates"), static_folder=str(WEB / "static"))
     app.jinja_env.undefined = StrictUndefined
-    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = False
     app.context_processor(lambda: dict(EVERYWHERE))
 
     @app.get("/pages/<name>")
@@ -104,10 +104,8 @@ class _Silent(WSGIRequestHandler):
 def running() -> Iterator[Site]:
     """Serve the site on a free loopback port until the block ends."""
     backstage = Backstage()
-    server = make_server(
-        "127.0.0.1", 0, build(backstage), threaded=True, request_handler=_Silent
-    )
-    thread = threading.Thread(target=server.serve_forever)
+    server = make_server("127.0.0.1", 0, build(backstage), threaded=True, request_handler=_Silent)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
         yield Site(f"http://127.0.0.1:{server.server_port}", backstage)

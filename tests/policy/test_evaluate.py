@@ -95,9 +95,10 @@ def test_a_strict_policy_applies_while_a_fact_is_missing():
 
 def test_a_policy_that_may_apply_never_lifts_a_decision_from_the_default():
     restricted = a_policy("restricted", when={"device_compliance": "stale"})
-    assert decide(machine_facts(), restricted).outcome is Outcome.BLOCK
-    assert decide(machine_facts(), restricted, a_policy("full")).outcome is Outcome.RESTRICTED
-    assert decide(machine_facts(), restricted, default="full").outcome is Outcome.RESTRICTED
+    no_device = facts(device=None)
+    assert decide(no_device, restricted).outcome is Outcome.BLOCK
+    assert decide(no_device, restricted, a_policy("full")).outcome is Outcome.RESTRICTED
+    assert decide(no_device, restricted, default="full").outcome is Outcome.RESTRICTED
 
 
 def test_reasons_name_only_the_branches_of_any_that_led_here():
@@ -107,7 +108,12 @@ def test_reasons_name_only_the_branches_of_any_that_led_here():
 
 
 def test_several_restrictions_narrow_one_another_and_what_was_asked_for():
-    other = {**RESTRICT, "scopes": ["openid", "mail"], "token_lifetime": "5m", "restrictions": "b"}
+    other: dict[str, Plain] = {
+        **RESTRICT,
+        "scopes": ["openid", "mail"],
+        "token_lifetime": "5m",
+        "restrictions": "b",
+    }
     decision = decide(
         facts(scopes=["openid", "profile", "mail"]),
         a_policy("restricted"),

@@ -81,7 +81,8 @@ def _is_read(name, body):
         signals = SOURCES[name].parse(body, SOURCE, NOW)
     except MalformedSignal:
         return False
-    assert all(isinstance(signal, Signal) and signal.source == SOURCE for signal in signals)
+    assert {type(signal) for signal in signals} <= {Signal}
+    assert {signal.source for signal in signals} <= {SOURCE}
     assert len({signal.id for signal in signals}) == len(signals)
     return True
 

@@ -34,6 +34,7 @@ def test_what_has_one_reading_is_read(value):
         (b"", "not JSON"),
         (b"{", "not JSON"),
         (b"{'a': 1}", "not JSON"),
+        (b"[]]", "closes what it never opened"),
         (b"[1,]", "not JSON"),
         (b"[1] [2]", "not JSON"),
         (b'"a\nb"', "not JSON"),
@@ -85,9 +86,9 @@ def test_what_looks_like_structure_within_a_string_is_none():
     ],
 )
 def test_hostile_input_costs_less_than_a_second(body):
-    started = time.perf_counter()
+    started = time.process_time()
 
     with pytest.raises(MalformedSignal):
         parse_strictly(body)
 
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1

@@ -29,7 +29,7 @@ class DecisionRow(Base):
     matched: Mapped[str] = mapped_column(Text)
     report_only: Mapped[object | None] = mapped_column(Json)
     facts: Mapped[object] = mapped_column(Json)
-    policy_version: Mapped[str] = mapped_column(String(64))
+    policy_version: Mapped[str] = mapped_column(String(80))
     # How many equal answers this row stands for: an unchanged allow is counted, not repeated.
     repeats: Mapped[int] = mapped_column(default=1)
 

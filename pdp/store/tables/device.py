@@ -31,20 +31,20 @@ class DeviceRow(Base):
     risk: Mapped[str] = mapped_column(String(16))
     causes: Mapped[object] = mapped_column(Json)
     valid_until: Mapped[datetime | None] = mapped_column(Instant)
-    assessed_with: Mapped[str] = mapped_column(String(64))
+    assessed_with: Mapped[str] = mapped_column(String(80))
     epoch: Mapped[int] = mapped_column(BigInteger, default=0)
     created_at: Mapped[datetime] = mapped_column(Instant)
     updated_at: Mapped[datetime] = mapped_column(Instant)
 
 
 class DeviceNameRow(Base):
-    """One name by which sources know a device."""
+    """One name by which sources know a device; a host name that several bear names none (null)."""
 
     __tablename__ = "device_names"
 
     kind: Mapped[str] = mapped_column(String(16), primary_key=True)
     value: Mapped[str] = mapped_column(String(256), primary_key=True)
-    device_id: Mapped[str] = mapped_column(ForeignKey("devices.id"), index=True)
+    device_id: Mapped[str | None] = mapped_column(ForeignKey("devices.id"), index=True)
 
 
 class DeviceKeyRow(Base):

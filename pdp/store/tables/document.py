@@ -14,7 +14,7 @@ class DocumentRow(Base):
     __tablename__ = "documents"
 
     kind: Mapped[str] = mapped_column(String(16), primary_key=True)
-    version: Mapped[str] = mapped_column(String(64), primary_key=True)
+    version: Mapped[str] = mapped_column(String(80), primary_key=True)
     text: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Instant)
 
@@ -25,7 +25,7 @@ class ActiveDocumentRow(Base):
     __tablename__ = "active_documents"
 
     kind: Mapped[str] = mapped_column(String(16), primary_key=True)
-    version: Mapped[str] = mapped_column(String(64))
+    version: Mapped[str] = mapped_column(String(80))
     activated_at: Mapped[datetime] = mapped_column(Instant)
 
 

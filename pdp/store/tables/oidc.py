@@ -68,6 +68,8 @@ class GrantRow(Base):
     expires_at: Mapped[datetime] = mapped_column(Instant)
     revoked_at: Mapped[datetime | None] = mapped_column(Instant)
     revoke_reason: Mapped[str | None] = mapped_column(String(32))
+    # What was last carried out towards the relying party after its device changed; null is full.
+    outcome: Mapped[str | None] = mapped_column(String(16))
 
 
 class CodeRow(Base):

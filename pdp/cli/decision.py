@@ -1,0 +1,156 @@
+"""`pdp decision`: what was decided, and why."""
+
+from collections.abc import Iterator
+
+import click
+
+from pdp.cli.context import pass_runtime
+from pdp.cli.invocation import Output, current
+from pdp.cli.output import say, show
+from pdp.domain.access import Outcome
+from pdp.policy.explain import ConditionTrace, Explanation, PolicyTrace
+from pdp.runtime import Runtime
+from pdp.store import decisions
+from pdp.store.decisions import DecisionRecord, facts_out
+from pdp.usecases.explain_decision import ExplainedDecision, explain_decision
+
+
+@click.group()
+def decision() -> None:
+    """Look at stored decisions."""
+
+
+@decision.command("list")
+@click.option("--user-id", default="", help="Only decisions about this person (`usr_…`).")
+@click.option("--device", "device_id", default="", help="Only decisions about this device.")
+@click.option("--client", "client_id", default="", help="Only decisions for this client.")
+@click.option("--outcome", type=click.Choice([outcome.wire for outcome in Outcome]), default=None)
+@click.option("--count", type=click.IntRange(1, 1000), default=20, show_default=True)
+@pass_runtime
+def list_decisions(  # noqa: PLR0917  each option is one filter
+    runtime: Runtime,
+    user_id: str,
+    device_id: str,
+    client_id: str,
+    outcome: str | None,
+    count: int,
+) -> None:
+    """List the newest decisions."""
+    with runtime.database.read() as tx:
+        found = decisions.recent(
+            tx,
+            subject_id=user_id,
+            device_id=device_id,
+            client_id=client_id,
+            outcome=outcome or "",
+            count=count,
+        )
+    show(
+        [
+            {
+                "id": each.id,
+                "at": each.at,
+                "channel": each.facts.channel,
+                "client": each.facts.client.id,
+                "user": each.facts.subject.id if each.facts.subject else None,
+                "device": each.facts.device.id if each.facts.device else None,
+                "outcome": each.outcome.wire,
+                "reasons": each.reasons,
+                "repeats": each.repeats,
+            }
+            for each in found
+        ]
+    )
+
+
+@decision.command("show")
+@click.argument("decision_id", metavar="ID")
+@pass_runtime
+def show_decision(runtime: Runtime, decision_id: str) -> None:
+    """Explain the decision ID: its facts, and what each condition of each policy saw."""
+    with runtime.database.read() as tx:
+        explained = explain_decision(tx, decision_id)
+    record = _record(explained.record)
+    if current().output is not Output.TABLE:
+        show({**record, "policies": _traces(explained.explanation)})
+    else:
+        show(record)
+        _tell_trace(explained.explanation)
+    _warn(explained)
+
+
+def _record(record: DecisionRecord) -> dict[str, object]:
+    return {
+        "id": record.id,
+        "at": record.at,
+        "outcome": record.outcome.wire,
+        "reasons": record.reasons,
+        "matched": record.matched,
+        "report_only": [f"{policy}: {outcome}" for policy, outcome in record.report_only],
+        "policy_version": record.policy_version,
+        "repeats": record.repeats,
+        "facts": {name: value for name, value in facts_out(record.facts).items() if name != "now"},
+    }
+
+
+def _traces(explanation: Explanation | None) -> list[dict[str, object]] | None:
+    if explanation is None:
+        return None
+    return [
+        {
+            "id": trace.id,
+            "outcome": trace.outcome.wire,
+            "report_only": trace.report_only,
+            "answer": trace.answer.name.lower(),
+            "applies": trace.applies,
+            "conditions": [_condition(condition) for condition in trace.conditions],
+        }
+        for trace in explanation.trace
+    ]
+
+
+def _condition(condition: ConditionTrace) -> dict[str, object]:
+    return {
+        "name": condition.name,
+        "answer": condition.answer.name.lower(),
+        "seen": condition.seen,
+        "parts": [_condition(part) for part in condition.parts],
+    }
+
+
+def _tell_trace(explanation: Explanation | None) -> None:
+    if explanation is None:
+        return
+    click.echo("")
+    for trace in explanation.trace:
+        click.echo(_policy_line(trace))
+        for condition in trace.conditions:
+            for line in _condition_lines(condition, depth=1):
+                click.echo(line)
+
+
+def _policy_line(trace: PolicyTrace) -> str:
+    verdict = "applies" if trace.applies else "does not apply"
+    report = " (report only)" if trace.report_only else ""
+    return f"{trace.id} -> {trace.outcome.wire}{report}: {verdict} ({trace.answer.name.lower()})"
+
+
+def _condition_lines(condition: ConditionTrace, *, depth: int) -> Iterator[str]:
+    seen = f", saw {condition.seen}" if condition.seen else ""
+    yield f"{'  ' * depth}{condition.name}: {condition.answer.name.lower()}{seen}"
+    for part in condition.parts:
+        yield from _condition_lines(part, depth=depth + 1)
+
+
+def _warn(explained: ExplainedDecision) -> None:
+    if explained.explanation is None:
+        say(
+            f"the policies of version {explained.record.policy_version} are not stored here,"
+            " so what each condition saw cannot be told"
+        )
+    elif not explained.agrees:
+        say(
+            "this program, asked again with the same facts and policies, decides"
+            f" {explained.explanation.decision.outcome.wire}: it is another version than the one"
+            " that decided"
+        )

@@ -1,0 +1,237 @@
+"""`pdp device`: devices, and an administrator's word about them."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import click
+
+from pdp.cli.agent import assert_device, enrol
+from pdp.cli.context import pass_runtime
+from pdp.cli.failures import Failed
+from pdp.cli.invocation import Output, actor, current
+from pdp.cli.output import say, show
+from pdp.cli.parameters import DURATION, INSTANT
+from pdp.clock import new_secret
+from pdp.domain.compliance import Assessment
+from pdp.domain.errors import NotFound
+from pdp.domain.ids import DeviceId
+from pdp.domain.subject import normalise_username
+from pdp.runtime import Runtime
+from pdp.store import device_keys, device_names, devices, subjects, tasks
+from pdp.store.database import Transaction
+from pdp.store.devices import StoredDevice
+from pdp.usecases.administer_device import block_device, override_device, unblock_device
+from pdp.usecases.device_history import Moment, device_history
+from pdp.usecases.offer_enrolment import offer_enrolment
+from pdp.usecases.reassess_device import assessment_at
+
+
+@click.group()
+def device() -> None:
+    """Enrol, look at, block and override devices."""
+
+
+device.add_command(enrol)
+device.add_command(assert_device)
+
+
+@device.command("enrol-token")
+@click.argument("username", metavar="USER")
+@click.option("--device", "device_id", help="Bind this record, instead of making a new one.")
+@click.option("--link", is_flag=True, help="Show a link for the device's browser, too.")
+@click.option("--for", "lifetime", type=DURATION, help="How long it works; at most 24h.")
+@pass_runtime
+def enrol_token(
+    runtime: Runtime,
+    username: str,
+    device_id: str | None,
+    link: bool,  # noqa: FBT001  a flag is what it is
+    lifetime: timedelta | None,
+) -> None:
+    """Make a token with which USER enrols one device, once."""
+    lifetime = lifetime or runtime.settings.lifetimes.enrolment_token
+    if not timedelta(0) < lifetime <= timedelta(hours=24):
+        raise Failed("--for: an enrolment token lives at most 24h")
+    now = runtime.clock()
+    token = new_secret()
+    with runtime.database.write() as tx:
+        subject = subjects.find(tx, normalise_username(username))
+        if subject is None:
+            raise NotFound("user", username)
+        offer_enrolment(
+            tx,
+            subject.id,
+            token,
+            device_id=None if device_id is None else DeviceId(device_id),
+            expires_at=now + lifetime,
+            actor=actor(),
+            now=now,
+        )
+    result: dict[str, object] = {"user": username, "token": token, "expires": now + lifetime}
+    if link:
+        result["link"] = f"{runtime.settings.issuer}/enrol/{token}"
+    show(result)
+    say(f"on the device: pdp device enrol {token} --issuer {runtime.settings.issuer}")
+
+
+@device.command("list")
+@click.option("--after", default="", help="Go on behind this id.")
+@click.option("--count", type=click.IntRange(1, 10_000), default=100, show_default=True)
+@pass_runtime
+def list_devices(runtime: Runtime, after: str, count: int) -> None:
+    """List devices in the order of their ids."""
+    now = runtime.clock()
+    with runtime.database.read() as tx:
+        rules = runtime.configurations.current(tx).rules
+        found = devices.list_devices(tx, after=after, count=count)
+        people = {subject.id: subject.username for subject in subjects.list_all(tx)}
+    show(
+        [
+            {
+                **_summary(each, assessment_at(each, rules, now)),
+                "owner": people.get(each.device.owner) if each.device.owner else None,
+            }
+            for each in found
+        ]
+    )
+
+
+@device.command("show")
+@click.argument("device_id", metavar="ID")
+@click.option("--count", type=click.IntRange(1, 1000), default=20, show_default=True)
+@pass_runtime
+def show_device(runtime: Runtime, device_id: str, count: int) -> None:
+    """Show the device ID, and its newest signals, changes and decisions."""
+    now = runtime.clock()
+    with runtime.database.read() as tx:
+        rules = runtime.configurations.current(tx).rules
+        stored = devices.load_stored(tx, DeviceId(device_id))
+        if stored is None:
+            raise NotFound("device", device_id)
+        record = _record(tx, stored, assessment_at(stored, rules, now))
+        history = [_moment(each) for each in device_history(tx, DeviceId(device_id), count=count)]
+    if current().output is not Output.TABLE:
+        show({**record, "history": history})
+        return
+    show(record)
+    click.echo("")
+    show(history)
+
+
+@device.command()
+@click.argument("device_id", metavar="ID")
+@click.option("--reason", required=True)
+@pass_runtime
+def block(runtime: Runtime, device_id: str, reason: str) -> None:
+    """Let the device ID in nowhere, whatever its health."""
+    _administer(
+        runtime,
+        lambda tx, now: block_device(
+            tx,
+            DeviceId(device_id),
+            runtime.configurations.current(tx).rules,
+            reason=reason,
+            actor=actor(),
+            now=now,
+        ),
+    )
+    say(f"{device_id} is blocked: running sessions end within seconds")
+
+
+@device.command()
+@click.argument("device_id", metavar="ID")
+@click.option("--reason", default="")
+@pass_runtime
+def unblock(runtime: Runtime, device_id: str, reason: str) -> None:
+    """Judge the device ID by its health again."""
+    assessment = _administer(
+        runtime,
+        lambda tx, now: unblock_device(
+            tx,
+            DeviceId(device_id),
+            runtime.configurations.current(tx).rules,
+            reason=reason,
+            actor=actor(),
+            now=now,
+        ),
+    )
+    say(f"{device_id} is unblocked: {assessment.status.value}")
+
+
+@device.command()
+@click.argument("device_id", metavar="ID")
+@click.option("--until", type=INSTANT, help="When it ends.")
+@click.option("--for", "duration", type=DURATION, help="How long, instead of --until.")
+@click.option("--reason", required=True)
+@pass_runtime
+def override(
+    runtime: Runtime,
+    device_id: str,
+    until: datetime | None,
+    duration: timedelta | None,
+    reason: str,
+) -> None:
+    """Count the device ID as compliant for a while; a block and an attack still win."""
+    if (until is None) == (duration is None):
+        raise Failed("say when it ends: --until 2026-03-02T18:00Z, or --for 4h")
+    end = until if until is not None else runtime.clock() + (duration or timedelta(0))
+    assessment = _administer(
+        runtime,
+        lambda tx, now: override_device(
+            tx,
+            DeviceId(device_id),
+            runtime.configurations.current(tx).rules,
+            until=end,
+            reason=reason,
+            actor=actor(),
+            now=now,
+        ),
+    )
+    say(f"{device_id} is {assessment.status.value} until {end.isoformat()}")
+
+
+def _administer(
+    runtime: Runtime, change: Callable[[Transaction, datetime], Assessment]
+) -> Assessment:
+    with runtime.database.write() as tx:
+        return change(tx, runtime.clock())
+
+
+def _summary(stored: StoredDevice, assessment: Assessment) -> dict[str, object]:
+    return {
+        "id": stored.device.id,
+        "name": stored.device.display_name,
+        "platform": stored.device.platform,
+        "status": assessment.status,
+        "risk": assessment.risk,
+        "blocked": stored.device.block is not None,
+    }
+
+
+def _record(tx: Transaction, stored: StoredDevice, assessment: Assessment) -> dict[str, object]:
+    found = stored.device
+    owner = None if found.owner is None else subjects.get(tx, found.owner)
+    return {
+        **_summary(stored, assessment),
+        "os_version": found.os_version,
+        "owner": None if owner is None else owner.username,
+        "shared": found.shared,
+        "valid_until": assessment.valid_until,
+        "block": None if found.block is None else found.block.reason,
+        "override": None
+        if found.override is None
+        else f"until {found.override.until.isoformat()}: {found.override.reason}",
+        "causes": [f"{each.rule} ({each.source or 'nobody said'})" for each in assessment.causes],
+        "names": [str(name) for name in device_names.of_device(tx, found.id)],
+        "keys": [f"{key.method} {key.thumbprint}" for key in device_keys.list_keys(tx, found.id)],
+        "open_tasks": [f"{task.code}: {task.title}" for task in tasks.open_of_device(tx, found.id)],
+    }
+
+
+def _moment(moment: Moment) -> dict[str, object]:
+    return {
+        "at": moment.at,
+        "kind": moment.kind,
+        "what": moment.what,
+        "detail": moment.detail,
+    }

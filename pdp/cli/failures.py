@@ -1,0 +1,48 @@
+"""Exit codes, and what a domain error becomes on the command line.
+
+0 done, 1 unexpected, 2 usage or configuration, 3 a policy does not compile, 4 policy tests
+failed, 5 denied.
+"""
+
+from typing import ClassVar
+
+import click
+
+from pdp.domain.errors import DomainError, Unavailable
+from pdp.policy.errors import MalformedPolicy
+
+
+class Failed(click.ClickException):
+    """What was asked for, or how this is set up, is wrong; the message names cause and cure."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class Unexpected(Failed):
+    """Something outside failed: a database, a network, another server."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class NotCompiled(Failed):
+    """A policy or rules document does not compile."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class Denied(Failed):
+    """The server understood, and said no."""
+
+    exit_code: ClassVar[int] = 5
+
+
+def failure_of(error: DomainError) -> Failed:
+    """Return the message and the exit code of a broken promise.
+
+    Most are about what was asked for or how this is set up, which the caller can mend: 2.
+    """
+    if isinstance(error, MalformedPolicy):
+        return NotCompiled(str(error))
+    if isinstance(error, Unavailable):
+        return Unexpected(f"{error}: nothing was changed, try again")
+    return Failed(str(error))

@@ -1,0 +1,35 @@
+"""`pdp worker`: carries out what changes ask for, until told to stop."""
+
+import os
+import signal
+from types import FrameType
+
+import click
+
+from pdp import logs
+from pdp.cli.context import pass_runtime
+from pdp.cli.processes import die_with
+from pdp.runtime import Runtime
+from pdp.worker.loop import Worker
+
+
+@click.command()
+@click.option("--threads", type=click.IntRange(1, 64), default=8, show_default=True)
+@click.option("--supervised", is_flag=True, hidden=True)
+@pass_runtime
+def worker(runtime: Runtime, threads: int, supervised: bool) -> None:  # noqa: FBT001  a flag
+    """Carry out jobs: back-channel logouts, reviews that fall due, clean-up.
+
+    `pdp serve` runs one; on PostgreSQL more may run, on other machines too.
+    """
+    if supervised:
+        die_with(os.getppid())
+    logs.configure(runtime.settings.logging.level)
+    running = Worker(runtime, threads=threads)
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        running.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    running.run()

@@ -1,0 +1,115 @@
+"""Log lines: one JSON object each on stderr, without secrets, whatever is logged.
+
+Event names read `<noun>.<noun>.<past participle>` in lower case. Bodies, tokens, cookies and
+passwords are not logged; what slips in by name or by shape is replaced before it is written.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import Mapping, MutableMapping
+from functools import lru_cache
+from typing import Any, Final, TextIO
+
+import structlog
+from structlog.typing import Processor
+
+REDACTED: Final = "[redacted]"
+
+#: Libraries that log requests, parameters or whole tokens when they are asked for detail.
+_HELD_AT_WARNING: Final = ("authlib", "sqlalchemy", "urllib3", "werkzeug", "alembic")
+
+_SECRET_NAME: Final = re.compile(
+    r"authorization|cookie|secret|password|passphrase|assertion|client_cert|csrf|nonce"
+    r"|verifier|challenge|api_?key|private|signature|body"
+    r"|(?:^|_)(?:token|tokens|code|codes|otp|totp|pin|jwt|key|credential|credentials|session)$",
+    re.IGNORECASE,
+)
+_SECRET_SHAPE: Final = re.compile(
+    # A JWT, or what is left of one.
+    r"eyJ[\w-]{6,}(?:\.[\w-]*){0,4}"
+    # Credentials of a header, and a password inside a URL.
+    r"|\b(?i:Bearer|Basic|DPoP)\s+[^\s\"',]+"
+    r"|(?<=://)[^\s/@:]*:[^\s/@]+(?=@)"
+    # Our own secrets are 43 characters, of both cases; names in code are not.
+    r"|(?<![\w-])(?=[\w-]*[A-Z])(?=[\w-]*[a-z])[\w-]{40,}(?![\w-])"
+)
+_PEM: Final = re.compile(r"-----BEGIN [A-Z ]+-----.*?(?:-----END [A-Z ]+-----|\Z)", re.DOTALL)
+_DEEPEST: Final = 6
+_SHORTEST_SECRET: Final = 8
+
+
+def configure(level: str, stream: TextIO | None = None) -> None:
+    """Write lines of `level` (`debug`, `info`, `warning`, `error`) and above to `stream`.
+
+    The default is stderr. Lines of libraries, made with the standard `logging`, go the same way.
+    """
+    stream = stream or sys.stderr
+    least = logging.getLevelNamesMapping()[level.upper()]
+    ours: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        redact,
+    ]
+    structlog.configure(
+        processors=[*ours, structlog.processors.JSONRenderer()],
+        wrapper_class=structlog.make_filtering_bound_logger(least),
+        logger_factory=structlog.WriteLoggerFactory(stream),
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *ours[:-2]],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                redact,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(least)
+    for name in _HELD_AT_WARNING:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def redact(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Replace values whose name or shape tells of a secret; a processor of structlog."""
+    return {name: _redacted(name, value, 0) for name, value in event.items()}
+
+
+def _redacted(name: str, value: object, depth: int) -> object:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if depth > _DEEPEST or _tells_of_a_secret(name):
+        return REDACTED
+    if isinstance(value, str):
+        return _without_secrets(value)
+    if isinstance(value, Mapping):
+        return {str(key): _redacted(str(key), inner, depth + 1) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_redacted("", inner, depth + 1) for inner in value]
+    if isinstance(value, bytes | bytearray | memoryview):
+        # Bytes are bodies or keys; neither belongs here.
+        return REDACTED
+    return _without_secrets(str(value))
+
+
+@lru_cache(maxsize=1024)
+def _tells_of_a_secret(name: str) -> bool:
+    return _SECRET_NAME.search(name) is not None
+
+
+def _without_secrets(text: str) -> str:
+    # Most values are short words; those that can hide something are searched.
+    if len(text) < _SHORTEST_SECRET:
+        return text
+    if "-----BEGIN" in text:
+        text = _PEM.sub(REDACTED, text)
+    return _SECRET_SHAPE.sub(REDACTED, text)

@@ -1,0 +1,180 @@
+"""Token-side endpoints as plain functions: bytes and headers in, answer out, one transaction.
+
+They know no web framework, so that the same handlers can stand behind any front door.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import orjson
+from authlib.oauth2.rfc6749 import InvalidRequestError, OAuth2Error
+
+from pdp import metrics
+from pdp.domain.client import Client
+from pdp.oidc import client_auth
+from pdp.oidc.introspection import introspect as introspect_token
+from pdp.oidc.request import Answer, OidcRequest, Parameters
+from pdp.oidc.revocation import revoke as revoke_token
+from pdp.oidc.server import Server
+from pdp.oidc.userinfo import Challenge
+from pdp.oidc.userinfo import userinfo as claims_of
+from pdp.store.database import Transaction
+
+_FORM = "application/x-www-form-urlencoded"
+_JSON = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
+_BEARER = "bearer "
+_MOST_HEADER = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One HTTP request, as far as these endpoints look at it."""
+
+    body: bytes
+    content_type: str
+    authorization: str | None
+    address: str | None
+
+
+def token(server: Server, call: Call) -> Answer:
+    """Answer `POST /token` (RFC 6749 §3.2)."""
+    parameters = _parameters(call)
+    if isinstance(parameters, Answer):
+        return parameters
+    with server.runtime.database.write() as tx:
+        request = _request(server, call, parameters, tx)
+        answer = server.token(request)
+    if answer.status == 200:  # noqa: PLR2004  HTTP's own number
+        metrics.token_issued(parameters.values["grant_type"])
+    return answer
+
+
+def introspect(server: Server, call: Call) -> Answer:
+    """Answer `POST /introspect` (RFC 7662 §2)."""
+    runtime = server.runtime
+    parameters = _parameters(call)
+    if isinstance(parameters, Answer):
+        return parameters
+    if not runtime.decision_log.is_writable:
+        return unrecorded()
+    with _transaction(server, parameters) as tx:
+        request = _request(server, call, parameters, tx)
+        try:
+            caller = _caller(server, request)
+            answer = introspect_token(server.issuer, request, caller, runtime.decision_log)
+        except OAuth2Error as error:
+            return server.refuse(request, error)
+    return Answer(200, orjson.dumps(answer.body).decode(), list(_JSON))
+
+
+def revoke(server: Server, call: Call) -> Answer:
+    """Answer `POST /revoke` (RFC 7009 §2)."""
+    parameters = _parameters(call)
+    if isinstance(parameters, Answer):
+        return parameters
+    with server.runtime.database.write() as tx:
+        request = _request(server, call, parameters, tx)
+        try:
+            caller = client_auth.authenticate(
+                request, issuer=server.issuer.issuer, pepper=server.pepper
+            )
+            revoke_token(server.issuer, request, caller)
+        except OAuth2Error as error:
+            return server.refuse(request, error)
+    return Answer(200, "{}", list(_JSON))
+
+
+def userinfo(server: Server, call: Call) -> Answer:
+    """Answer `GET` and `POST /userinfo` (OpenID Connect Core §5.3, RFC 6750)."""
+    runtime = server.runtime
+    bearer = _bearer(call)
+    if bearer is None:
+        return Answer(401, "", [("WWW-Authenticate", "Bearer"), ("Cache-Control", "no-store")])
+    if not runtime.decision_log.is_writable:
+        return unrecorded()
+    with runtime.database.read() as tx:
+        request = _request(server, call, Parameters({}), tx)
+        answer = claims_of(server.issuer, request, bearer, runtime.decision_log)
+    if isinstance(answer, Challenge):
+        status = 403 if answer.error == "insufficient_scope" else 401
+        return Answer(
+            status, "", [("WWW-Authenticate", answer.header), ("Cache-Control", "no-store")]
+        )
+    return Answer(200, orjson.dumps(answer).decode(), list(_JSON))
+
+
+def unrecorded() -> Answer:
+    """Answer 503 while checks cannot be recorded: what nobody can account for is not allowed."""
+    return Answer(
+        503,
+        '{"error":"temporarily_unavailable"}',
+        [*_JSON, ("Retry-After", "5")],
+    )
+
+
+@contextmanager
+def _transaction(server: Server, parameters: Parameters) -> Iterator[Transaction]:
+    """Open what an introspection needs: it writes only to spend a client assertion."""
+    database = server.runtime.database
+    if "client_assertion" in parameters.values:
+        with database.write() as tx:
+            yield tx
+    else:
+        with database.read() as tx:
+            yield tx
+
+
+def _caller(server: Server, request: OidcRequest) -> Client:
+    """Return the authenticated caller; RFC 7662 §2.1: a client that proves nothing is none."""
+    caller = client_auth.authenticate(request, issuer=server.issuer.issuer, pepper=server.pepper)
+    if request.auth_method == "none":
+        raise client_auth.failure()
+    return caller
+
+
+def _parameters(call: Call) -> Parameters | Answer:
+    """Read the form; credentials and tokens are taken from the body alone."""
+    if call.content_type.partition(";")[0].strip().lower() != _FORM:
+        return _malformed(f"Send a form: Content-Type {_FORM}.")
+    if call.authorization is not None and len(call.authorization) > _MOST_HEADER:
+        return _malformed("The Authorization header is too long.")
+    try:
+        parameters = Parameters.parse(call.body.decode())
+    except (UnicodeDecodeError, ValueError):
+        return _malformed("The form cannot be read.")
+    if parameters.repeated:
+        return _malformed("A parameter came twice.")
+    return parameters
+
+
+def _malformed(description: str) -> Answer:
+    status, body, headers = InvalidRequestError(description)()
+    return Answer(status, orjson.dumps(body).decode(), list(headers))
+
+
+def _request(server: Server, call: Call, parameters: Parameters, tx: Transaction) -> OidcRequest:
+    runtime = server.runtime
+    return OidcRequest(
+        "POST",
+        parameters,
+        authorization=call.authorization,
+        address=call.address,
+        tx=tx,
+        configuration=runtime.configurations.current(tx),
+        now=runtime.clock(),
+    )
+
+
+def _bearer(call: Call) -> str | None:
+    """Return the bearer token from the header, or from a form body (RFC 6750 §2.1, §2.2)."""
+    header = call.authorization
+    if header is not None:
+        scheme, token = header[: len(_BEARER)], header[len(_BEARER) :].strip()
+        return token if scheme.lower() == _BEARER and token else None
+    if call.content_type.partition(";")[0].strip().lower() != _FORM:
+        return None
+    try:
+        return Parameters.parse(call.body.decode()).values.get("access_token")
+    except (UnicodeDecodeError, ValueError):
+        return None

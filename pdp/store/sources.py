@@ -1,0 +1,146 @@
+"""Configured sources: who may send signals, with which adapter, signed with which secrets."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from pdp.domain.errors import Conflict, NotFound
+from pdp.domain.ids import SourceId
+from pdp.store import generations
+from pdp.store.base import from_micros, from_micros_or_none, to_micros
+from pdp.store.database import Transaction
+from pdp.store.envelope import Envelope
+from pdp.store.tables.device import SourceRow
+
+#: A new secret, and the one before it for as long as senders need.
+_RING: Final = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSecret:
+    """A secret of a source; it verifies until `expires_at` (UTC), if that is set."""
+
+    value: str = field(repr=False)
+    created_at: datetime
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfiguredSource:
+    """A source that an operator set up; `adapter` is a kind in `pdp.sources.SOURCES`."""
+
+    id: SourceId
+    adapter: str
+    secrets: tuple[SourceSecret, ...]
+    enabled: bool = True
+
+    def ring(self, now: datetime) -> tuple[str, ...]:
+        """Return the secrets that verify at `now`, the newest first."""
+        return tuple(
+            secret.value
+            for secret in self.secrets
+            if secret.expires_at is None or now < secret.expires_at
+        )
+
+
+def load_all(tx: Transaction, envelope: Envelope) -> dict[SourceId, ConfiguredSource]:
+    """Return every source by id, disabled ones included.
+
+    Raises CannotOpen when the secrets were encrypted with another master key.
+    """
+    rows = tx.orm.scalars(sa.select(SourceRow).order_by(SourceRow.id))
+    return {SourceId(row.id): _source(row, envelope) for row in rows}
+
+
+def add(
+    tx: Transaction,
+    envelope: Envelope,
+    source_id: SourceId,
+    *,
+    adapter: str,
+    secret: str,
+    now: datetime,
+) -> None:
+    """Set up a source; Conflict if its id is taken."""
+    if tx.orm.get(SourceRow, source_id) is not None:
+        raise Conflict(f"source {source_id!r} exists already")
+    tx.orm.add(
+        SourceRow(
+            id=source_id,
+            adapter=adapter,
+            secrets=[_sealed(envelope, source_id, secret, now)],
+            created_at=now,
+        )
+    )
+    generations.advance(tx)
+
+
+def rotate_secret(
+    tx: Transaction,
+    envelope: Envelope,
+    source_id: SourceId,
+    *,
+    secret: str,
+    old_expires_at: datetime,
+    now: datetime,
+) -> None:
+    """Give a source a new secret; the present one verifies until `old_expires_at` (UTC).
+
+    NotFound if there is no such source. An older one than the present ends at once.
+    """
+    row = _row(tx, source_id)
+    previous = _stored_secrets(row)[: _RING - 1]
+    ends = to_micros(old_expires_at)
+    row.secrets = [
+        _sealed(envelope, source_id, secret, now),
+        *({**old, "expires_at": min(ends, old["expires_at"] or ends)} for old in previous),
+    ]
+    generations.advance(tx)
+
+
+def set_disabled(tx: Transaction, source_id: SourceId, at: datetime | None) -> None:
+    """Disable a source from `at` on, or enable it again with None; NotFound if there is none."""
+    _row(tx, source_id).disabled_at = at
+    generations.advance(tx)
+
+
+def _row(tx: Transaction, source_id: SourceId) -> SourceRow:
+    row = tx.orm.get(SourceRow, source_id)
+    if row is None:
+        raise NotFound("source", source_id)
+    return row
+
+
+def _place(source_id: str) -> str:
+    return f"sources:secrets:{source_id}"
+
+
+def _sealed(envelope: Envelope, source_id: str, secret: str, now: datetime) -> dict[str, Any]:
+    return {
+        "sealed": envelope.seal(secret, place=_place(source_id)),
+        "created_at": to_micros(now),
+        "expires_at": None,
+    }
+
+
+def _stored_secrets(row: SourceRow) -> list[Mapping[str, Any]]:
+    return row.secrets if isinstance(row.secrets, list) else []
+
+
+def _source(row: SourceRow, envelope: Envelope) -> ConfiguredSource:
+    return ConfiguredSource(
+        id=SourceId(row.id),
+        adapter=row.adapter,
+        secrets=tuple(
+            SourceSecret(
+                value=envelope.open(secret["sealed"], place=_place(row.id)),
+                created_at=from_micros(secret["created_at"]),
+                expires_at=from_micros_or_none(secret["expires_at"]),
+            )
+            for secret in _stored_secrets(row)
+        ),
+        enabled=row.disabled_at is None,
+    )

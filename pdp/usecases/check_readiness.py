@@ -1,0 +1,137 @@
+"""Whether this deployment can decide now: one check per thing it needs, each with its cure."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import sqlalchemy as sa
+
+from pdp.clock import Clock
+from pdp.domain.errors import DomainError
+from pdp.store import outbox, schema
+from pdp.store.database import Database, Statement
+from pdp.usecases.configuration import Configuration, Configurations
+
+#: A consequence that has waited longer than this is late: a worker is missing or overwhelmed.
+LONGEST_LAG: Final = timedelta(seconds=60)
+#: How far the database's clock may be from ours: tokens and signals compare instants.
+LARGEST_SKEW: Final = timedelta(seconds=2)
+
+_ONE: Final = Statement("SELECT 1")
+_DATABASE_TIME: Final = Statement("SELECT extract(epoch FROM clock_timestamp())")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that was looked at; `detail` says what was found, `cure` what to do about it."""
+
+    name: str
+    ok: bool
+    detail: str
+    cure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """All checks of one moment."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether nothing that was looked at is wrong."""
+        return all(check.ok for check in self.checks)
+
+
+def check_readiness(database: Database, configurations: Configurations, clock: Clock) -> Readiness:
+    """Look at database, schema, keys, policies, outbox and clock; never raises.
+
+    What cannot be looked at is not ready.
+    """
+    return Readiness(
+        (
+            _check("database", lambda: _database(database), "start it, or mend database.url"),
+            _check("schema", lambda: _schema(database), "run `pdp db upgrade`"),
+            *_configured(database, configurations, clock()),
+            _check("outbox", lambda: _outbox(database, clock), "start a worker: `pdp worker`"),
+            _check("clock", lambda: _clock(database, clock), "synchronise the clocks (NTP)"),
+        )
+    )
+
+
+def _check(name: str, look: Callable[[], tuple[bool, str]], cure: str) -> Check:
+    try:
+        ok, detail = look()
+    except (DomainError, sa.exc.SQLAlchemyError) as error:
+        return Check(name=name, ok=False, detail=_told(error), cure=cure)
+    return Check(name=name, ok=ok, detail=detail, cure="" if ok else cure)
+
+
+def _told(error: Exception) -> str:
+    # A driver's text may hold the URL with its password.
+    return str(error) if isinstance(error, DomainError) else "the database does not answer"
+
+
+def _database(database: Database) -> tuple[bool, str]:
+    with database.read() as tx:
+        tx.one(_ONE, {})
+    return True, "SQLite" if database.is_sqlite else "PostgreSQL"
+
+
+def _schema(database: Database) -> tuple[bool, str]:
+    schema.check(database.engine)
+    return True, f"at {schema.expected()}"
+
+
+def _configured(
+    database: Database, configurations: Configurations, now: datetime
+) -> Iterator[Check]:
+    try:
+        with database.read() as tx:
+            configuration = configurations.current(tx)
+    except (DomainError, sa.exc.SQLAlchemyError) as error:
+        for name, cure in (("keys", "run `pdp init`"), ("policies", "run `pdp policy lint`")):
+            yield Check(name=name, ok=False, detail=_told(error), cure=cure)
+        return
+    yield _keys(configuration, now)
+    problem = configuration.problem
+    yield Check(
+        name="policies",
+        ok=problem is None,
+        detail=problem or f"{len(configuration.bundle.policies)} in force",
+        cure="" if problem is None else "run `pdp policy rollback VERSION`, or apply a mended one",
+    )
+
+
+def _keys(configuration: Configuration, now: datetime) -> Check:
+    wanted = {
+        *(client.id_token_alg for client in configuration.clients.values() if not client.disabled),
+        *(resource.access_token_alg for resource in configuration.resources),
+        "ES256",
+    }
+    signing = {key.alg for key in configuration.keys.keys if key.signs_from <= now}
+    missing = sorted(wanted - signing)
+    if missing:
+        return Check(
+            name="keys",
+            ok=False,
+            detail=f"no key signs {', '.join(missing)}",
+            cure=f"run `pdp keys rotate --alg {missing[0]} --publish-ahead 0s`",
+        )
+    return Check(name="keys", ok=True, detail=f"{len(configuration.keys.keys)} loaded")
+
+
+def _outbox(database: Database, clock: Clock) -> tuple[bool, str]:
+    with database.read() as tx:
+        late = outbox.lag(tx, now=clock())
+    return late <= LONGEST_LAG, f"the oldest due job has waited {int(late.total_seconds())} s"
+
+
+def _clock(database: Database, clock: Clock) -> tuple[bool, str]:
+    if database.is_sqlite:
+        return True, "the database shares this machine's clock"
+    with database.read() as tx:
+        row = tx.one(_DATABASE_TIME, {})
+    skew = abs(float(row[0] if row else 0) - clock().timestamp())
+    return skew <= LARGEST_SKEW.total_seconds(), f"{skew:.1f} s from the database's"

@@ -1,0 +1,113 @@
+"""The PA: what a device's change means for everybody who let it in.
+
+Each live grant on the device is decided on as of now. Only what is stricter than what was last
+carried out needs an act: remediate tells the relying party to end its session and keeps ours,
+block ends ours and every grant given from it. Step-up and restricted narrow with the next check.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import assert_never
+
+from pdp.domain.access import Channel, Outcome
+from pdp.domain.events import Action, Event
+from pdp.domain.ids import SessionId
+from pdp.domain.session import EndReason
+from pdp.store import audit, exposures, grants, sessions
+from pdp.store.database import Transaction
+from pdp.store.exposures import Receiver
+from pdp.store.grants import LiveGrant
+from pdp.usecases.configuration import Configuration
+from pdp.usecases.decide_access import decide_grant
+from pdp.usecases.follow_ups import DeliverLogout, PropagateChange, follow_up
+
+ACTOR = "pratique:propagation"
+
+
+def propagate_change(
+    tx: Transaction, change: PropagateChange, configuration: Configuration, *, now: datetime
+) -> None:
+    """Carry out what follows from a change; safe to repeat."""
+    committed_at = change.origin.committed_at
+    cut_off: list[LiveGrant] = []
+    for grant in grants.live_grants_on_device(tx, change.device, now):
+        decision = decide_grant(tx, grant.id, Channel.SESSION, configuration, now=now)
+        # None: revoked by an earlier turn of this loop, or its person or client is shut out.
+        outcome = Outcome.BLOCK if decision is None else decision.outcome
+        if outcome <= max(grant.outcome, Outcome.RESTRICTED):
+            exposures.dismiss(tx, grant.id, committed_at)
+        cut_off += _carry_out(tx, grant, outcome, now=now)
+    # A session from which nothing was granted yet has no grant that would speak for it.
+    for session_id in sessions.live_on_blocked_device(tx, change.device, now=now):
+        cut_off += _end_session_and_grants(tx, session_id, now=now)
+    _tell_relying_parties(tx, cut_off, configuration, committed_at=committed_at, now=now)
+
+
+def _end_session_and_grants(
+    tx: Transaction, session_id: SessionId, *, now: datetime
+) -> list[LiveGrant]:
+    """End our session and revoke every grant given from it; return the grants that ended.
+
+    A session that the person has signed out of may have left grants for offline access behind.
+    """
+    live = [
+        grant
+        for grant, _ in grants.live_grants_of_session(tx, session_id, now)
+        if grants.revoke_grant(tx, grant.id, EndReason.BLOCKED, now)
+    ]
+    if sessions.end_session(tx, session_id, EndReason.BLOCKED, now):
+        detail: dict[str, object] = {
+            "reason": EndReason.BLOCKED.value,
+            "grants": [grant.id for grant in live],
+        }
+        audit.append(
+            tx,
+            Event(
+                at=now,
+                actor=ACTOR,
+                action=Action.SESSION_ENDED,
+                kind="session",
+                object_id=session_id,
+                detail=detail,
+            ),
+        )
+    return live
+
+
+def _tell_relying_parties(
+    tx: Transaction,
+    cut_off: Iterable[LiveGrant],
+    configuration: Configuration,
+    *,
+    committed_at: datetime,
+    now: datetime,
+) -> None:
+    """Queue a logout for every relying party that takes one, one for each of its sessions.
+
+    `committed_at` (UTC) is the instant of the change that this follows.
+    """
+    told: set[Receiver] = set()
+    for grant in cut_off:
+        client = configuration.clients.get(grant.client)
+        receiver = Receiver(client=grant.client, session=grant.session, committed_at=committed_at)
+        if client is None or client.backchannel_logout_uri is None or receiver in told:
+            continue
+        told.add(receiver)
+        follow_up(tx, DeliverLogout(receiver=receiver, subject=grant.subject), now=now)
+
+
+def _carry_out(
+    tx: Transaction, grant: LiveGrant, outcome: Outcome, *, now: datetime
+) -> list[LiveGrant]:
+    """Do what the outcome means; return the grants whose relying parties must hear of it."""
+    if outcome is not grant.outcome:
+        grants.note_outcome(tx, grant.id, outcome)
+    match outcome:
+        case Outcome.FULL | Outcome.RESTRICTED | Outcome.STEP_UP:
+            return []
+        case Outcome.REMEDIATE:
+            return [grant] if grant.outcome < Outcome.REMEDIATE else []
+        case Outcome.BLOCK:
+            return _end_session_and_grants(tx, grant.session, now=now)
+        case _:
+            assert_never(outcome)

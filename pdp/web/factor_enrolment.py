@@ -1,0 +1,172 @@
+"""Set up a second factor: from a fresh sign-in and a compliant device, confirmed by a code."""
+
+from typing import assert_never
+
+from flask import Blueprint, Response, make_response, render_template, request, url_for
+
+from pdp.ephemeral.rate_limit import Limited
+from pdp.store.sessions import LiveSession
+from pdp.usecases import attempts
+from pdp.usecases.authorize_change import ChangeRefused
+from pdp.usecases.enrol_factor import (
+    FactorEnrolled,
+    NotConfirmed,
+    PendingFactor,
+    begin_enrolment,
+    confirm_enrolment,
+    pending_image,
+)
+from pdp.web.account import compliance_of
+from pdp.web.context import runtime
+from pdp.web.errors import problem_page
+from pdp.web.security import csrf_token, require_csrf
+from pdp.web.see_other import see_other
+from pdp.web.visit import Visit, visiting
+
+blueprint = Blueprint("factor_enrolment", __name__, url_prefix="/account/factor")
+
+_GROUP = 4
+
+
+@blueprint.get("")
+def show() -> Response:
+    """Make a new secret, and show it for an authenticator app to take."""
+    with visiting() as visit:
+        if visit.live is None:
+            return visit.finish(see_other(url_for("signin.sign_in")))
+        begun = _begin(visit, visit.live)
+        if isinstance(begun, ChangeRefused):
+            return visit.finish(refused(begun, after="factor"))
+        return visit.finish(_page(visit, visit.live, begun, None, 200))
+
+
+@blueprint.get("/qr.svg")
+def qr() -> Response:
+    """Return the pending secret as a QR code, to the person whose it is."""
+    with visiting() as visit:
+        image = None
+        if visit.live is not None:
+            image = pending_image(
+                visit.tx,
+                runtime().envelope,
+                visit.live.session.subject,
+                issuer_name=runtime().settings.display_name,
+            )
+    if image is None:
+        return Response(status=404)
+    return Response(image, content_type="image/svg+xml")
+
+
+@blueprint.post("")
+def confirm() -> Response:
+    """Let the secret count once a code from the app is right; show the recovery codes, once."""
+    require_csrf(request)
+    with visiting() as visit:
+        if visit.live is None:
+            return visit.finish(see_other(url_for("signin.sign_in")))
+        here = runtime()
+        # Guesses at the pending secret count with all other guesses at this account.
+        attempt = attempts.attempt_at(visit.live.session.subject, visit.address)
+        limited = attempts.count(
+            here.rate_limiter, attempt, limits=here.settings.signin, now=visit.now
+        )
+        if limited is not None:
+            return visit.finish(_again(visit, visit.live, "throttled", 429, limited))
+        outcome = confirm_enrolment(
+            visit.tx,
+            here.envelope,
+            visit.live.session,
+            code=request.form.get("code", ""),
+            compliance=compliance_of(visit, visit.live.session),
+            lifetimes=here.settings.lifetimes,
+            now=visit.now,
+        )
+        match outcome:
+            case FactorEnrolled():
+                attempts.forgive(
+                    here.rate_limiter, attempt, limits=here.settings.signin, now=visit.now
+                )
+                return visit.finish(_codes(visit.live, outcome))
+            case NotConfirmed():
+                return visit.finish(_again(visit, visit.live, "invalid", 401, None))
+            case ChangeRefused():
+                return visit.finish(refused(outcome, after="factor"))
+            case _:
+                assert_never(outcome)
+
+
+def refused(why: ChangeRefused, *, after: str) -> Response:
+    """Send a person where the reason for the refusal can be mended, and on to `after` then."""
+    match why:
+        case ChangeRefused.NOT_FRESH | ChangeRefused.NEEDS_FACTOR:
+            return see_other(url_for("fresh.sign_in", after=after))
+        case ChangeRefused.DEVICE_NOT_COMPLIANT:
+            return problem_page("forbidden", 403)
+        case _:
+            assert_never(why)
+
+
+def _begin(visit: Visit, live: LiveSession) -> PendingFactor | ChangeRefused:
+    here = runtime()
+    return begin_enrolment(
+        visit.tx,
+        here.envelope,
+        live.session,
+        compliance=compliance_of(visit, live.session),
+        lifetimes=here.settings.lifetimes,
+        issuer_name=here.settings.display_name,
+        now=visit.now,
+    )
+
+
+def _again(
+    visit: Visit, live: LiveSession, error: str, status: int, limited: Limited | None
+) -> Response:
+    # A new secret after a wrong code would not be the one in the person's app: tell, and let
+    # them start over by their own choice.
+    page = render_template(
+        "factor_enrol.html",
+        action=url_for("factor_enrolment.confirm"),
+        csrf_token=csrf_token(visit.browser),
+        qr_url=url_for("factor_enrolment.qr"),
+        secret="",
+        username=live.username,
+        replaces=live.has_factor,
+        error=error,
+        wait_minutes=None
+        if limited is None
+        else max(1, round(limited.retry_after.total_seconds() / 60)),
+        cancel_url=url_for("account.show"),
+    )
+    return make_response(page, status)
+
+
+def _page(
+    visit: Visit, live: LiveSession, pending: PendingFactor, error: str | None, status: int
+) -> Response:
+    secret = pending.secret
+    groups = [secret[start : start + _GROUP] for start in range(0, len(secret), _GROUP)]
+    page = render_template(
+        "factor_enrol.html",
+        action=url_for("factor_enrolment.confirm"),
+        csrf_token=csrf_token(visit.browser),
+        qr_url=url_for("factor_enrolment.qr"),
+        secret=" ".join(groups),
+        username=live.username,
+        replaces=live.has_factor,
+        error=error,
+        wait_minutes=None,
+        cancel_url=url_for("account.show"),
+    )
+    return make_response(page, status)
+
+
+def _codes(live: LiveSession, enrolled: FactorEnrolled) -> Response:
+    return make_response(
+        render_template(
+            "recovery_codes.html",
+            codes=list(enrolled.recovery_codes),
+            username=live.username,
+            continue_url=url_for("account.show", notice="factor-enrolled"),
+        )
+    )

@@ -1,0 +1,83 @@
+"""The management address: is it alive, is it ready, what has it counted.
+
+A plain WSGI application, for operators' networks only: it asks nobody who they are. `/livez`
+touches nothing, so that a slow database never gets a healthy process killed.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Any, Final
+
+import orjson
+
+from pdp import metrics
+from pdp.domain.errors import Unavailable
+from pdp.runtime import Runtime
+from pdp.store import jobs, outbox
+from pdp.usecases.check_readiness import Check, Readiness, check_readiness
+
+StartResponse = Callable[[str, list[tuple[str, str]]], object]
+#: Returns the checks that only the process which runs the parts can make.
+OwnChecks = Callable[[], tuple[Check, ...]]
+
+_JSON: Final = "application/json"
+
+
+class Management:
+    """Answers `/livez`, `/readyz` and `/metrics`."""
+
+    def __init__(self, runtime: Runtime, own_checks: OwnChecks = tuple) -> None:
+        self._runtime = runtime
+        self._own_checks = own_checks
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request (PEP 3333)."""
+        status, kind, body = self._answer(environ["REQUEST_METHOD"], environ.get("PATH_INFO", ""))
+        headers = [
+            ("Content-Type", kind),
+            ("Content-Length", str(len(body))),
+            ("Cache-Control", "no-store"),
+        ]
+        start_response(f"{status.value} {status.phrase}", headers)
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+
+    def _answer(self, method: str, path: str) -> tuple[HTTPStatus, str, bytes]:
+        if method not in {"GET", "HEAD"}:
+            return HTTPStatus.METHOD_NOT_ALLOWED, _JSON, b'{"status":"method not allowed"}'
+        match path:
+            case "/livez":
+                return HTTPStatus.OK, _JSON, b'{"status":"alive"}'
+            case "/readyz":
+                return self._readiness()
+            case "/metrics":
+                return self._metrics()
+            case _:
+                return HTTPStatus.NOT_FOUND, _JSON, b'{"status":"not found"}'
+
+    def _readiness(self) -> tuple[HTTPStatus, str, bytes]:
+        runtime = self._runtime
+        found = check_readiness(runtime.database, runtime.configurations, runtime.clock)
+        readiness = Readiness((*found.checks, *self._own_checks()))
+        status = HTTPStatus.OK if readiness.is_ready else HTTPStatus.SERVICE_UNAVAILABLE
+        document = {
+            "status": "ready" if readiness.is_ready else "not ready",
+            "checks": {
+                check.name: {"ok": check.ok, "detail": check.detail, "cure": check.cure}
+                for check in readiness.checks
+            },
+        }
+        return status, _JSON, orjson.dumps(document)
+
+    def _metrics(self) -> tuple[HTTPStatus, str, bytes]:
+        now = self._runtime.clock()
+        try:
+            with self._runtime.database.read() as tx:
+                states = {state: count for state, (count, _) in jobs.depth(tx).items()}
+                oldest = outbox.lag(tx, now=now)
+        except Unavailable:
+            # What was counted is worth most while the database is down.
+            states, oldest = {}, timedelta(0)
+        waiting = states.get("ready", 0) + states.get("running", 0)
+        text = metrics.exposition(waiting=waiting, dead=states.get("dead", 0), oldest=oldest)
+        return HTTPStatus.OK, metrics.CONTENT_TYPE, text

@@ -1,0 +1,243 @@
+"""`POST /webhooks/<source>` without a web framework: bytes in, answer out, 202 after the commit.
+
+When the database is down: 503 with `Retry-After`, nothing counted as seen, so that the sender's
+retry applies it. A source that does not exist, or is shut, answers as one whose signature is
+wrong: who has no secret learns no names.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from http import HTTPStatus
+from typing import Final
+
+import orjson
+import structlog
+
+from pdp import metrics
+from pdp.domain.errors import Conflict, Unavailable
+from pdp.domain.ids import SourceId
+from pdp.domain.signal import Signal
+from pdp.ephemeral.rate_limit import Limited
+from pdp.runtime import Runtime
+from pdp.sources import SOURCES, signatures
+from pdp.sources.errors import MalformedSignal
+from pdp.sources.signatures import Authenticated, Delivery, Refusal, RefusalReason
+from pdp.store.sources import ConfiguredSource
+from pdp.usecases.configuration import Configuration, NotInitialised
+from pdp.usecases.ingest_signal import Ingested, ingest_signals
+
+MEDIA_TYPES: Final = ("application/json", "application/cloudevents+json")
+_RETRY_SECONDS: Final = 5
+
+# Verified with for sources that do not exist, so that they take as long as others; what it
+# verifies is refused all the same.
+_NOBODYS: Final = (signatures.format_secret(bytes(32)),)
+_log = structlog.get_logger("pdp.webhooks")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A request as it came: header names in lower case with all their values."""
+
+    source: SourceId
+    headers: Mapping[str, tuple[str, ...]]
+    body: bytes
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the sender is told."""
+
+    status: HTTPStatus
+    document: Mapping[str, object]
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def body(self) -> bytes:
+        """The document as JSON."""
+        return orjson.dumps(dict(self.document))
+
+    @property
+    def content_type(self) -> str:
+        """RFC 9457 for what went wrong, plain JSON for what did not."""
+        wrong = self.status >= HTTPStatus.BAD_REQUEST
+        return "application/problem+json" if wrong else "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class _Believed:
+    """A delivery that a configured source signed."""
+
+    source: ConfiguredSource
+    delivery_id: str
+
+
+def receive_webhook(runtime: Runtime, request: Request) -> Answer:
+    """Verify, read and apply one delivery; answers every request, whatever is in it."""
+    if len(request.body) > runtime.settings.server.max_body_bytes:
+        return too_large(runtime.settings.server.max_body_bytes)
+    if _media_type(request.headers) not in MEDIA_TYPES:
+        return _problem(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            f"send Content-Type: {' or '.join(MEDIA_TYPES)}",
+            field="Content-Type",
+        )
+    try:
+        return _receive(runtime, request, runtime.clock())
+    except MalformedSignal as malformed:
+        metrics.signal_received(request.source, "malformed")
+        return _problem(HTTPStatus.BAD_REQUEST, malformed.problem, field=malformed.field)
+    except Conflict as conflict:
+        metrics.signal_received(request.source, "conflict")
+        _log.warning("webhook.delivery.conflicted", source=request.source)
+        return _problem(HTTPStatus.CONFLICT, f"{conflict}; nothing of this delivery was applied")
+    except (Unavailable, NotInitialised):
+        return _problem(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "nothing was applied: send the same delivery again",
+            headers={"Retry-After": str(_RETRY_SECONDS)},
+        )
+
+
+def too_large(limit: int) -> Answer:
+    """Return the answer to a body of more than `limit` bytes, read or not."""
+    return _problem(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        f"the body has more than {limit} bytes: send the signals in several deliveries",
+    )
+
+
+def _receive(runtime: Runtime, request: Request, received_at: datetime) -> Answer:
+    configuration = _configuration(runtime)
+    while True:
+        believed = _authenticate(configuration, request, received_at)
+        if isinstance(believed, Refusal):
+            # Another process may just have set this source up, or given it a new secret.
+            fresh = _fresh_configuration(runtime)
+            if fresh is configuration:
+                known = request.source in configuration.sources
+                metrics.signal_received(request.source if known else "unknown", "bad-signature")
+                return _refused(runtime, request, believed, received_at)
+            configuration = fresh
+            continue
+        stated = SOURCES[believed.source.adapter].parse(request.body, request.source, received_at)
+        applied = _apply(runtime, request, believed, stated, received_at)
+        if isinstance(applied, Ingested):
+            return _accepted(request.source, applied, stated)
+        configuration = applied
+
+
+def _apply(
+    runtime: Runtime,
+    request: Request,
+    believed: _Believed,
+    stated: Sequence[Signal],
+    received_at: datetime,
+) -> Ingested | Configuration:
+    """Apply the signals; or return a newer configuration in which the source is another one."""
+    with runtime.database.write() as tx:
+        configuration = runtime.configurations.current(tx)
+        if configuration.sources.get(request.source) != believed.source:
+            return configuration
+        return ingest_signals(
+            tx,
+            request.source,
+            stated,
+            configuration.rules,
+            delivery_id=believed.delivery_id,
+            body_digest=hashlib.sha256(request.body).hexdigest(),
+            received_at=received_at,
+            now=runtime.clock(),
+        )
+
+
+def _authenticate(
+    configuration: Configuration, request: Request, now: datetime
+) -> _Believed | Refusal:
+    source = configuration.sources.get(request.source)
+    delivery = Delivery(request.headers, request.body)
+    if source is None or not source.enabled or source.adapter not in SOURCES:
+        verdict = signatures.authenticate(delivery, _NOBODYS, now)
+        return verdict if isinstance(verdict, Refusal) else Refusal(RefusalReason.NO_SECRET)
+    verdict = SOURCES[source.adapter].authenticate(delivery, source.ring(now), now)
+    match verdict:
+        case Authenticated(delivery_id):
+            return _Believed(source, delivery_id)
+        case Refusal():
+            return verdict
+
+
+def _configuration(runtime: Runtime) -> Configuration:
+    """Return the newest configuration known here; the write transaction asks whether it stands."""
+    try:
+        return runtime.configurations.latest
+    except NotInitialised:
+        return _fresh_configuration(runtime)
+
+
+def _fresh_configuration(runtime: Runtime) -> Configuration:
+    with runtime.database.read() as tx:
+        return runtime.configurations.current(tx)
+
+
+def _refused(runtime: Runtime, request: Request, refusal: Refusal, now: datetime) -> Answer:
+    _log.info("webhook.delivery.refused", source=request.source, reason=refusal.reason.value)
+    limits = runtime.settings.signin
+    attempt = runtime.rate_limiter.hit(
+        f"webhook:{request.address}", limit=limits.client_attempts, window=limits.window, now=now
+    )
+    if isinstance(attempt, Limited):
+        seconds = max(1, round(attempt.retry_after.total_seconds()))
+        return _problem(
+            HTTPStatus.TOO_MANY_REQUESTS,
+            "too many deliveries from this address were refused",
+            headers={"Retry-After": str(seconds)},
+        )
+    if refusal.reason.is_odd:
+        problem = "is there more than once, or not in the form of Standard Webhooks 1.0"
+        return _problem(HTTPStatus.BAD_REQUEST, problem, field=refusal.header)
+    return _problem(
+        HTTPStatus.UNAUTHORIZED,
+        "no source of this name signed this body, with a webhook-timestamp between 300 s ago and"
+        " 60 s from now; check name, secret and clock",
+        headers={"WWW-Authenticate": "Standard-Webhooks"},
+    )
+
+
+def _accepted(source: SourceId, ingested: Ingested, stated: Sequence[Signal]) -> Answer:
+    for word, count in (
+        ("accepted", ingested.applied),
+        ("stale", ingested.late),
+        ("quarantined", ingested.quarantined),
+        ("duplicate", ingested.duplicates),
+    ):
+        for _ in range(count):
+            metrics.signal_received(source, word)
+    result = "duplicate" if ingested.is_duplicate else "accepted"
+    return Answer(HTTPStatus.ACCEPTED, {"result": result, "signals": len(stated)})
+
+
+def _media_type(headers: Mapping[str, tuple[str, ...]]) -> str:
+    stated = headers.get("content-type", ())
+    return stated[0].partition(";")[0].strip().lower() if len(stated) == 1 else ""
+
+
+def _problem(
+    status: HTTPStatus,
+    detail: str,
+    *,
+    field: str = "",
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    document: dict[str, object] = {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": status.value,
+        "detail": detail,
+    }
+    if field:
+        document["field"] = field
+    return Answer(status, document, headers or {})

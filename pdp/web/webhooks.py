@@ -1,0 +1,43 @@
+"""The door of signal sources: a thin blueprint before `receive_webhook`."""
+
+from flask import Blueprint, Response, request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from pdp.domain.ids import SourceId
+from pdp.web.context import client_address, runtime
+from pdp.web.receive_webhook import Request, receive_webhook, too_large
+
+blueprint = Blueprint("webhooks", __name__)
+
+
+@blueprint.post("/webhooks/<source>")
+def receive(source: str) -> Response:
+    """Take one delivery of a source (docs/signals.md)."""
+    try:
+        body = request.get_data(cache=False)
+    except RequestEntityTooLarge:
+        answer = too_large(runtime().settings.server.max_body_bytes)
+    else:
+        answer = receive_webhook(
+            runtime(),
+            Request(
+                source=SourceId(source),
+                headers=_headers(),
+                body=body,
+                address=client_address(),
+            ),
+        )
+    return Response(
+        answer.body,
+        status=answer.status,
+        content_type=answer.content_type,
+        headers=dict(answer.headers),
+    )
+
+
+def _headers() -> dict[str, tuple[str, ...]]:
+    headers: dict[str, tuple[str, ...]] = {}
+    for name, value in request.headers.items():
+        key = name.lower()
+        headers[key] = (*headers.get(key, ()), value)
+    return headers

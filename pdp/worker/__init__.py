@@ -1,0 +1,1 @@
+"""Carries out what must follow a change, and what time alone makes due; never serves requests."""

@@ -1,0 +1,429 @@
+"""Code exchange, refresh and client credentials, as clients see them, on both databases."""
+
+import base64
+import threading
+from urllib.parse import parse_qs, urlsplit
+
+import orjson
+import pytest
+from authlib.oauth2.rfc6749 import InvalidRequestError, OAuth2Error
+from joserfc import jwt
+from joserfc.jwk import KeySet
+
+from pdp.jose.tokens import at_hash
+from pdp.oidc import endpoints
+from pdp.store import tokens
+from pdp.store.database import Database
+from tests.builders import FrozenClock
+from tests.oidc.world import API, CHALLENGE, REDIRECT, VERIFIER, World, secret_of
+
+
+@pytest.fixture
+def world(database: Database, clock: FrozenClock) -> World:
+    """A deployment with ada signed in."""
+    return World(database, clock)
+
+
+def claims_of(world: World, token: str) -> tuple[dict[str, object], dict[str, object]]:
+    """Read a token as its receiver does: header and claims, by the published keys."""
+    keys = world.runtime.configurations.latest.keys.public_jwks()
+    decoded = jwt.decode(token, KeySet.import_key_set(keys), algorithms=["ES256"])
+    return dict(decoded.header), dict(decoded.claims)
+
+
+def test_a_code_becomes_tokens_that_say_who_signed_in_and_how(world: World):
+    answer = world.redeem(world.code())
+
+    assert answer.status == 200
+    assert answer.body["token_type"] == "Bearer"
+    assert answer.body["expires_in"] == 300
+    header, access = claims_of(world, str(answer.body["access_token"]))
+    assert header["typ"] == "at+jwt"
+    assert access["aud"] == API
+    assert access["client_id"] == "wiki"
+    assert access["sub"] == world.ada.subject
+    id_header, identity = claims_of(world, str(answer.body["id_token"]))
+    assert id_header["kid"]
+    assert identity["aud"] == "wiki"
+    assert identity["nonce"] == "n-1"
+    assert identity["acr"] == "pwd"
+    assert identity["sid"] == world.ada.session
+    assert identity["at_hash"] == at_hash(str(answer.body["access_token"]), "ES256")
+    assert "nbf" not in identity
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_the_authorization_answer_names_its_issuer_and_keeps_the_state(world: World):
+    location = world.authorize().location
+
+    assert location is not None
+    assert location.startswith(REDIRECT + "?")
+    query = parse_qs(urlsplit(location).query)
+    assert query["iss"] == ["https://id.example.org"]
+    assert query["state"] == ["xyz"]
+
+
+def test_an_access_token_without_resource_scopes_is_for_the_issuer(world: World):
+    issued = world.tokens(scope="openid profile")
+
+    _, access = claims_of(world, issued["access_token"])
+
+    assert access["aud"] == "https://id.example.org"
+
+
+def test_a_code_redeemed_twice_is_refused_and_what_it_gave_ends(world: World):
+    code = world.code()
+    first = world.redeem(code)
+
+    second = world.redeem(code)
+
+    assert (second.status, second.error) == (400, "invalid_grant")
+    assert world.introspect(str(first.body["access_token"])) == {"active": False}
+    assert world.refresh(str(first.body["refresh_token"])).error == "invalid_grant"
+
+
+def test_a_code_is_good_for_a_minute(world: World):
+    code = world.code()
+
+    world.pass_time(seconds=60)
+
+    assert world.redeem(code).error == "invalid_grant"
+
+
+def test_another_clients_code_is_refused_and_stays_usable_for_its_own(world: World):
+    code = world.code("wiki")
+
+    stolen = world.redeem(code, "other")
+
+    assert stolen.error == "invalid_grant"
+    assert world.redeem(code, "wiki").status == 200
+
+
+def test_a_failed_client_authentication_does_not_use_the_code_up(world: World):
+    code = world.code()
+    form = f"grant_type=authorization_code&code={code}&redirect_uri={REDIRECT}"
+    wrong = world.post_raw(endpoints.token, form.encode(), "Basic d2lraTp3cm9uZw==")
+
+    assert wrong.status == 401
+    assert wrong.error == "invalid_client"
+    assert wrong.headers["WWW-Authenticate"].startswith("Basic")
+    assert world.redeem(code).status == 200
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"redirect_uri": "https://wiki.example/callback2"}, "invalid_grant"),
+        ({"redirect_uri": None}, "invalid_grant"),
+        ({"code_verifier": "w" * 43}, "invalid_grant"),
+        ({"code_verifier": CHALLENGE}, "invalid_grant"),
+        ({"code_verifier": None}, "invalid_request"),
+        ({"code_verifier": "short"}, "invalid_request"),
+    ],
+    ids=[
+        "another redirect uri",
+        "no redirect uri",
+        "another verifier",
+        "the challenge itself",
+        "no verifier",
+        "a short verifier",
+    ],
+)
+def test_a_redemption_that_does_not_fit_its_request_uses_the_code_up(
+    world: World, changes: dict[str, str | None], error: str
+):
+    code = world.code()
+
+    assert world.redeem(code, **changes).error == error
+    assert world.redeem(code).error == "invalid_grant"
+
+
+PKCE = [
+    ("wiki", None, None, None, "refused at authorize"),
+    ("wiki", CHALLENGE, "S256", VERIFIER, "tokens"),
+    ("wiki", CHALLENGE, "S256", "w" * 43, "refused"),
+    ("wiki", CHALLENGE, "S256", CHALLENGE, "refused"),
+    ("wiki", CHALLENGE, "S256", None, "refused"),
+    ("wiki", CHALLENGE, "plain", VERIFIER, "refused at authorize"),
+    ("wiki", CHALLENGE, None, VERIFIER, "refused at authorize"),
+    ("wiki", None, "S256", VERIFIER, "refused at authorize"),
+    ("wiki", "bad", "S256", VERIFIER, "refused at authorize"),
+    ("legacy", None, None, None, "tokens"),
+    ("legacy", None, None, VERIFIER, "refused"),
+    ("legacy", CHALLENGE, "S256", VERIFIER, "tokens"),
+    ("legacy", CHALLENGE, "S256", None, "refused"),
+    ("legacy", None, "S256", VERIFIER, "refused at authorize"),
+    ("legacy", CHALLENGE, "plain", VERIFIER, "refused at authorize"),
+    ("native", None, None, None, "refused at authorize"),
+    ("native", CHALLENGE, "S256", VERIFIER, "tokens"),
+    ("native", CHALLENGE, "S256", None, "refused"),
+    ("native", CHALLENGE, "plain", VERIFIER, "refused at authorize"),
+]
+
+
+@pytest.mark.parametrize(("client", "challenge", "method", "verifier", "outcome"), PKCE)
+def test_pkce_is_whole_or_refused(
+    world: World,
+    client: str,
+    challenge: str | None,
+    method: str | None,
+    verifier: str | None,
+    outcome: str,
+):
+    redirect_uri = "com.example.app:/callback" if client == "native" else REDIRECT
+    asked: dict[str, str | None] = {
+        "code_challenge": challenge,
+        "code_challenge_method": method,
+        "redirect_uri": redirect_uri,
+    }
+    if outcome == "refused at authorize":
+        with pytest.raises(InvalidRequestError) as refused:
+            world.authorize(client, **asked)
+        assert refused.value.redirect_uri == redirect_uri
+        return
+
+    answer = world.redeem(
+        world.code(client, **asked), client, code_verifier=verifier, redirect_uri=redirect_uri
+    )
+
+    assert (answer.status == 200) is (outcome == "tokens")
+
+
+def test_a_client_registered_without_pkce_owes_a_nonce(world: World):
+    with pytest.raises(InvalidRequestError, match="nonce"):
+        world.authorize("legacy", code_challenge=None, code_challenge_method=None, nonce=None)
+
+
+def test_a_refresh_rotates_the_token_and_renews_the_id_token(world: World):
+    first = world.tokens()
+
+    answer = world.refresh(first["refresh_token"])
+
+    assert answer.status == 200
+    assert answer.body["refresh_token"] != first["refresh_token"]
+    _, identity = claims_of(world, str(answer.body["id_token"]))
+    assert identity["auth_time"] == int(world.clock().timestamp())
+    assert "nonce" not in identity
+
+
+def test_a_refresh_token_used_twice_ends_its_family(world: World):
+    first = world.tokens()
+    second = world.refresh(first["refresh_token"])
+
+    reused = world.refresh(first["refresh_token"])
+
+    assert reused.error == "invalid_grant"
+    assert world.refresh(str(second.body["refresh_token"])).error == "invalid_grant"
+    assert world.introspect(str(second.body["access_token"])) == {"active": False}
+
+
+def test_another_clients_refresh_token_is_refused_and_its_family_lives(world: World):
+    issued = world.tokens("wiki")
+
+    assert world.refresh(issued["refresh_token"], "other").error == "invalid_grant"
+    assert world.refresh(issued["refresh_token"], "wiki").status == 200
+
+
+def test_a_refresh_may_ask_for_less_and_never_for_more(world: World):
+    issued = world.tokens(scope="openid profile offline_access")
+
+    more = world.refresh(issued["refresh_token"], scope="openid api.write")
+    less = world.refresh(issued["refresh_token"], scope="openid")
+
+    assert more.error == "invalid_scope"
+    assert less.body["scope"] == "openid"
+
+
+def test_a_refresh_token_dies_when_idle_and_at_the_familys_end(world: World):
+    idle = world.tokens()
+    world.pass_time(days=14)
+
+    assert world.refresh(idle["refresh_token"]).error == "invalid_grant"
+
+
+@pytest.mark.parametrize("kind", ["code", "refresh token"])
+def test_of_32_redemptions_at_once_at_most_one_is_answered(world: World, kind: str):
+    rounds = 200
+    for _ in range(rounds):
+        one = world.code() if kind == "code" else world.tokens()["refresh_token"]
+        answers = _at_once(world, kind, one)
+        granted = [answer for answer in answers if answer[0] == 200]
+        assert len(granted) <= 1
+        assert {status for status, _ in answers} <= {200, 400}
+        if granted:
+            body = orjson.loads(granted[0][1])
+            assert world.introspect(body["access_token"]) == {"active": False}
+            assert world.refresh(body["refresh_token"]).error == "invalid_grant"
+
+
+def _at_once(world: World, kind: str, one: str) -> list[tuple[int, bytes]]:
+    barrier = threading.Barrier(8)
+    answers: list[tuple[int, bytes]] = []
+
+    def redeem() -> None:
+        barrier.wait()
+        for _ in range(4):
+            answer = world.redeem(one) if kind == "code" else world.refresh(one)
+            answers.append((answer.status, orjson.dumps(answer.body)))
+
+    threads = [threading.Thread(target=redeem) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers
+
+
+def test_a_machine_gets_a_token_without_person_device_or_refresh_token(world: World):
+    answer = world.machine_token()
+
+    assert answer.status == 200
+    assert "refresh_token" not in answer.body
+    assert "id_token" not in answer.body
+    _, access = claims_of(world, str(answer.body["access_token"]))
+    assert access["sub"] == "backup"
+    assert access["aud"] == API
+    assert "sid" not in access
+
+
+@pytest.mark.parametrize("client", ["wiki", "native"])
+def test_client_credentials_are_for_clients_registered_for_them(world: World, client: str):
+    assert world.machine_token(client).error == "unauthorized_client"
+
+
+def test_a_scope_that_the_client_may_not_have_is_no_scope(world: World):
+    assert world.machine_token(scope="payroll.write").error == "invalid_scope"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"grant_type=client_credentials&grant_type=client_credentials",
+        b"grant_type=client_credentials&scope=api.read&scope=api.write",
+    ],
+    ids=["grant type", "scope"],
+)
+def test_a_parameter_that_comes_twice_is_refused(world: World, body: bytes):
+    answer = world.post_raw(endpoints.token, body, _basic("backup"))
+
+    assert answer.error == "invalid_request"
+
+
+@pytest.mark.parametrize("grant_type", [None, "password", 'x"y', "urn:ietf:params:é"])
+def test_an_unknown_grant_type_is_refused_with_an_oauth_error(
+    world: World, grant_type: str | None
+):
+    answer = world.token("backup", grant_type=grant_type)
+
+    assert answer.status == 400
+    assert answer.error in {"unsupported_grant_type", "invalid_request"}
+
+
+def test_credentials_in_two_places_are_refused(world: World):
+    body = f"grant_type=client_credentials&client_id=backup&client_secret={secret_of('backup')}"
+
+    assert world.post_raw(endpoints.token, body.encode(), None).status == 200
+    assert world.post_raw(endpoints.token, body.encode(), _basic("backup")).status == 400
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        "Basic",
+        "Basic !!!",
+        "Basic /////w==",
+        "Bearer abc",
+        "Basic YmFja3Vw",
+        "Basic w6k6w6k=",
+        "Basic YmFja3VwOgA=",
+    ],
+)
+def test_odd_authorization_headers_are_a_failed_authentication(
+    world: World, authorization: str
+):
+    answer = world.post_raw(endpoints.token, b"grant_type=client_credentials", authorization)
+
+    assert (answer.status, answer.error) == (401, "invalid_client")
+
+
+def test_an_empty_basic_header_beside_a_secret_in_the_body_counts_as_none(world: World):
+    body = f"grant_type=client_credentials&client_id=backup&client_secret={secret_of('backup')}"
+
+    assert world.post_raw(endpoints.token, body.encode(), "Basic Og==").status == 200
+
+
+def test_unknown_client_and_wrong_secret_are_told_the_same(world: World):
+    unknown = world.post_raw(endpoints.token, b"grant_type=client_credentials", _basic("nobody"))
+    wrong = world.post_raw(
+        endpoints.token, b"grant_type=client_credentials", "Basic YmFja3VwOndyb25n"
+    )
+
+    assert unknown == wrong
+
+
+def test_tokens_are_stored_as_digests_only(world: World):
+    issued = world.tokens()
+    with world.database.read() as tx:
+        found = tokens.find_refresh(tx, issued["refresh_token"])
+
+    assert found is not None
+    assert found.digest != issued["refresh_token"]
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "https://wiki.example/callback/",
+        "https://wiki.example/callback?x=1",
+        "https://wiki.example/callback#x",
+        "https://wiki.example/callback/../callback",
+        "https://WIKI.example/callback",
+        "https://wiki.example:443/callback",
+        "https://wiki.example@evil.example/callback",
+        "https://evil.example/callback",
+        "https://wiki.example.evil.example/callback",
+        "http://wiki.example/callback",
+        "https://wiki.example/Callback",
+        "https://wiki.example/callback%2f",
+        "https://wiki.example\\@evil.example/callback",
+        "javascript:alert(1)",
+        'https://wiki.example/callback"><script>',
+        "//evil.example",
+        "https://[::1]/callback",
+        "https://wiki.example/callback\r\nLocation: https://evil.example",
+    ],
+)
+def test_no_redirect_uri_but_the_registered_one_is_ever_redirected_to(world: World, uri: str):
+    with pytest.raises(OAuth2Error) as refused:
+        world.authorize(redirect_uri=uri)
+
+    assert not refused.value.redirect_uri
+
+
+@pytest.mark.parametrize("port", [1, 8080, 65535])
+def test_a_native_app_may_listen_on_any_port_of_the_loopback_address(world: World, port: int):
+    uri = f"http://127.0.0.1:{port}/callback"
+
+    assert str(world.authorize("native", redirect_uri=uri).location).startswith(uri)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://localhost:8080/callback",
+        "http://127.0.0.1:8080/other",
+        "https://127.0.0.1:8080/callback",
+        "http://127.0.0.1.evil.example/callback",
+        "http://127.0.0.1:80@evil.example/callback",
+        "http://127.0.0.1:999999/callback",
+    ],
+)
+def test_a_native_apps_freedom_ends_with_the_port(world: World, uri: str):
+    with pytest.raises(OAuth2Error) as refused:
+        world.authorize("native", redirect_uri=uri)
+
+    assert not refused.value.redirect_uri
+
+
+def _basic(client_id: str) -> str:
+    return "Basic " + base64.b64encode(f"{client_id}:{secret_of(client_id)}".encode()).decode()

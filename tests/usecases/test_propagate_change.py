@@ -1,0 +1,216 @@
+"""The PA: a device that turns bad ends what runs on it, once, and nothing else."""
+
+from datetime import timedelta
+
+import pytest
+
+from pdp.domain.access import Outcome
+from pdp.domain.session import EndReason
+from pdp.domain.signal import DeviceName, NameKind
+from pdp.store import exposures, grants, jobs, sessions
+from pdp.store.database import Statement
+from pdp.usecases.administer_device import block_device, unblock_device
+from pdp.usecases.follow_ups import DeliverLogout, PropagateChange
+from pdp.usecases.propagate_change import propagate_change
+from tests.builders import NOW
+from tests.deployment import RULES, a_calm, a_client, a_deployment, a_risky, ingest, signed_in
+
+LOGOUT = "https://rp.example/backchannel"
+MINUTE = timedelta(minutes=1)
+HALF = timedelta(seconds=30)
+_GRANT = Statement("SELECT revoked_at, revoke_reason FROM grants WHERE id = :id")
+
+
+@pytest.fixture
+def runtime(database):
+    """A deployment with two relying parties that take logouts, and one that does not."""
+    return a_deployment(
+        database,
+        None,
+        a_client("wiki", backchannel_logout_uri=LOGOUT),
+        a_client("mail", backchannel_logout_uri=LOGOUT),
+        a_client("chat"),
+    )
+
+
+def _propagate(runtime, now=NOW):
+    """Carry out every change that waits; return the logouts that it queued."""
+    with runtime.database.write() as tx:
+        configuration = runtime.configurations.current(tx)
+        claimed = jobs.claim(tx, now=now, count=100)
+        for job in claimed:
+            jobs.finish(tx, job.id)
+            if job.type == PropagateChange.type:
+                propagate_change(tx, PropagateChange.read(job.payload), configuration, now=now)
+        queued = jobs.claim(tx, now=now, count=100)
+        for job in queued:
+            jobs.finish(tx, job.id)
+    assert {job.type for job in queued} <= {DeliverLogout.type}
+    return sorted(DeliverLogout.read(job.payload).receiver.client for job in queued)
+
+
+def _revoked(runtime, grant_id):
+    with runtime.database.read() as tx:
+        return tx.one(_GRANT, {"id": grant_id})[0] is not None
+
+
+def _session(runtime, session_id):
+    with runtime.database.read() as tx:
+        return sessions.get(tx, session_id)
+
+
+def test_remediate_tells_the_relying_parties_and_keeps_our_session_and_grants(runtime):
+    ada = signed_in(runtime.database, "wiki", "mail", "chat")
+    _propagate(runtime)
+    ingest(runtime.database, a_risky("evt-1"))
+
+    assert _propagate(runtime) == ["mail", "wiki"]
+    assert _session(runtime, ada.session).ended_at is None
+    assert not any(_revoked(runtime, grant) for grant in ada.grants)
+
+
+def test_nobody_elses_session_is_touched(runtime):
+    signed_in(runtime.database, "wiki")
+    other = DeviceName(NameKind.SERIAL, "F5KP2")
+    signed_in(runtime.database, "wiki", person="grace", names=(other,))
+    _propagate(runtime)
+    ingest(runtime.database, a_risky("evt-1", device=(other,)))
+
+    assert _propagate(runtime) == ["wiki"]
+
+
+def test_a_device_that_gets_worse_while_it_is_cut_off_tells_nobody_again(runtime):
+    signed_in(runtime.database, "wiki")
+    ingest(runtime.database, a_risky("evt-1"))
+    assert _propagate(runtime) == ["wiki"]
+
+    ingest(runtime.database, a_risky("evt-2", NOW + MINUTE, compliant=False))
+
+    assert _propagate(runtime) == []
+
+
+def test_a_device_that_heals_and_relapses_tells_them_again(runtime):
+    signed_in(runtime.database, "wiki")
+    told = []
+    for number, signal in enumerate((a_risky, a_calm, a_risky)):
+        ingest(runtime.database, signal(f"evt-{number}", NOW + number * MINUTE))
+        told.append(_propagate(runtime))
+
+    assert told == [["wiki"], [], ["wiki"]]
+
+
+def test_a_healed_device_widens_again_without_an_act(runtime):
+    ada = signed_in(runtime.database, "wiki")
+    ingest(runtime.database, a_risky("evt-1"))
+    _propagate(runtime)
+    ingest(runtime.database, a_calm("evt-2", NOW + MINUTE))
+    _propagate(runtime)
+
+    with runtime.database.read() as tx:
+        (grant,) = grants.live_grants_on_device(tx, ada.device, NOW)
+    assert grant.outcome is Outcome.FULL
+
+
+def _block(runtime, device_id, now=NOW):
+    with runtime.database.write() as tx:
+        block_device(tx, device_id, RULES, reason="stolen", actor="op", now=now)
+
+
+def test_a_blocked_device_loses_its_sessions_and_grants(runtime):
+    """The default policies remediate here: an administrator's block is stronger than they are."""
+    ada = signed_in(runtime.database, "wiki", "chat")
+    _propagate(runtime)
+    _block(runtime, ada.device)
+
+    assert _propagate(runtime) == ["wiki"]
+    ended = _session(runtime, ada.session)
+    assert (ended.ended_at, ended.end_reason) == (NOW, EndReason.BLOCKED)
+    assert all(_revoked(runtime, grant) for grant in ada.grants)
+
+
+def test_a_session_without_grants_ends_with_the_block_of_its_device(runtime):
+    ada = signed_in(runtime.database)
+    _block(runtime, ada.device)
+    _propagate(runtime)
+
+    assert _session(runtime, ada.session).end_reason is EndReason.BLOCKED
+
+
+def test_a_change_that_was_taken_back_before_it_was_propagated_ends_nothing(runtime):
+    ada = signed_in(runtime.database, "wiki")
+    _propagate(runtime)
+    _block(runtime, ada.device)
+    with runtime.database.write() as tx:
+        unblock_device(tx, ada.device, RULES, reason="found", actor="op", now=NOW)
+
+    assert _propagate(runtime) == []
+    assert _session(runtime, ada.session).ended_at is None
+
+
+def test_propagating_the_same_change_twice_tells_once(runtime):
+    ada = signed_in(runtime.database, "wiki")
+    ingest(runtime.database, a_risky("evt-1"))
+    with runtime.database.write() as tx:
+        configuration = runtime.configurations.current(tx)
+        (change,) = [
+            PropagateChange.read(job.payload)
+            for job in jobs.claim(tx, now=NOW, count=9)
+            if '"evt-1"' in repr(job.payload).replace("'", '"')
+        ]
+        propagate_change(tx, change, configuration, now=NOW)
+        first = len(jobs.claim(tx, now=NOW, count=9))
+        propagate_change(tx, change, configuration, now=NOW)
+        second = len(jobs.claim(tx, now=NOW, count=9))
+
+    assert (first, second) == (1, 0)
+    assert change.device == ada.device
+
+
+# Exposure windows
+
+
+def _windows(runtime, device_id):
+    with runtime.database.read() as tx:
+        return exposures.of_device(tx, device_id)
+
+
+def test_a_window_opens_with_the_commit_and_stays_where_access_is_denied(runtime):
+    ada = signed_in(runtime.database, "wiki")
+    _propagate(runtime)
+    ingest(runtime.database, a_risky("evt-1", NOW - HALF), now=NOW)
+    _propagate(runtime)
+
+    # The calm of signing in was no news to anybody who let the device in.
+    (window,) = _windows(runtime, ada.device)
+    assert (window.origin.signal, window.client) == ("evt-1", "wiki")
+    assert (window.origin.event_time, window.origin.committed_at) == (NOW - HALF, NOW)
+    assert window.denied_at is None
+
+
+def test_the_earliest_denial_counts_in_whatever_order_they_are_noted(runtime):
+    ada = signed_in(runtime.database, "wiki")
+    ingest(runtime.database, a_risky("evt-1"))
+    with runtime.database.write() as tx:
+        for seconds in (3, 1, 2):
+            exposures.note_denied(tx, ada.device, ada.session, NOW + timedelta(seconds=seconds))
+
+    newest = _windows(runtime, ada.device)[0]
+    assert newest.denied_at == NOW + timedelta(seconds=1)
+
+
+def test_a_denial_before_the_change_is_not_its_doing(runtime):
+    ada = signed_in(runtime.database, "wiki")
+    ingest(runtime.database, a_risky("evt-1"))
+    with runtime.database.write() as tx:
+        exposures.note_denied(tx, ada.device, ada.session, NOW - MINUTE)
+
+    assert _windows(runtime, ada.device)[0].denied_at is None
+
+
+def test_a_change_for_the_better_leaves_no_window(runtime):
+    ada = signed_in(runtime.database, "wiki")
+    ingest(runtime.database, a_risky("evt-1"))
+    ingest(runtime.database, a_calm("evt-2", NOW + MINUTE), now=NOW + MINUTE)
+    _propagate(runtime, NOW + MINUTE)
+
+    assert [window.origin.signal for window in _windows(runtime, ada.device)] == []

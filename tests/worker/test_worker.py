@@ -1,0 +1,382 @@
+"""The worker does each job at least once, holds nobody up, gives up loudly, and stops."""
+
+import base64
+import json
+import threading
+from datetime import timedelta
+from urllib.parse import parse_qs
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pdp.domain.compliance import Compliance
+from pdp.domain.signal import DeviceName, NameKind, RiskLevel
+from pdp.jose.tokens import verify_jwt
+from pdp.policy.rules import SILENT
+from pdp.store import exposures, jobs, signals
+from pdp.store.database import Statement
+from pdp.store.jobs import CLAIM
+from pdp.store.exposures import Receiver
+from pdp.usecases.follow_ups import DeliverLogout, PropagateChange, follow_up
+from pdp.worker.jobs import JOBS
+from pdp.worker.loop import LONGEST_BACK_OFF, Worker, back_off
+from pdp.worker.timers import Timers, clean_up, review_assessed_otherwise, review_overdue
+from tests.builders import NOW, SOURCE
+from tests.deployment import (
+    RULES,
+    a_calm,
+    a_client,
+    a_deployment,
+    a_risky,
+    a_runtime,
+    a_signal,
+    ingest,
+    signed_in,
+    the_device,
+)
+from tests.outbound.peers import answering, hanging, peer
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
+REFUSED = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
+BROKEN = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+MOVED = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1/\r\nContent-Length: 0\r\n\r\n"
+
+_JOBS = Statement("SELECT type, state, attempts, last_error FROM jobs ORDER BY created_at, id")
+_DELIVERIES = Statement("SELECT delivery_id FROM deliveries ORDER BY delivery_id")
+
+
+def _until(holds):
+    """Return once `holds()`; a test that waits for longer than 20 s has failed."""
+    waiting = threading.Event()
+    for _ in range(2000):
+        if holds():
+            return
+        waiting.wait(0.01)
+    raise AssertionError("it did not come to that within 20 s")
+
+
+def _jobs(runtime):
+    with runtime.database.read() as tx:
+        return [tuple(row) for row in tx.all(_JOBS, {})]
+
+
+def _work(runtime):
+    """Do everything that is due now, and all that follows from it."""
+    worker = Worker(runtime, chance=lambda: 1.0)
+    while worker.run_due():
+        pass
+    worker.close()
+
+
+def _uri(receiver):
+    return f"http://127.0.0.1:{receiver.port}/logout"
+
+
+def _tokens(receiver):
+    bodies = [request.partition(b"\r\n\r\n")[2].decode() for request in receiver.requests]
+    return [parse_qs(body)["logout_token"][0] for body in bodies]
+
+
+def _turn_bad(runtime, *client_ids):
+    """Sign somebody in at the clients from a device that then turns bad."""
+    person = signed_in(runtime.database, *client_ids)
+    ingest(runtime.database, a_risky("evt-1"))
+    return person
+
+
+# Back-channel logout
+
+
+@pytest.mark.parametrize("answer", [OK, NO_CONTENT], ids=["200", "204"])
+def test_a_receiver_is_told_with_a_logout_token_and_its_answer_is_noted(database, clock, answer):
+    with peer(answering(answer)) as receiver:
+        client = a_client("wiki", backchannel_logout_uri=_uri(receiver))
+        runtime = a_deployment(database, clock, client)
+        ada = _turn_bad(runtime, "wiki")
+        _work(runtime)
+
+    (token,) = _tokens(receiver)
+    with database.read() as tx:
+        keys = runtime.configurations.current(tx).keys
+        (window,) = exposures.of_device(tx, ada.device)
+    claims = verify_jwt(
+        token,
+        keys,
+        typ="logout+jwt",
+        algorithms=["ES256"],
+        issuer="https://id.example.org",
+        audience="wiki",
+        now=NOW,
+    )
+    assert claims["sid"] == ada.session
+    assert claims["sub"] == ada.subject
+    assert claims["events"] == {"http://schemas.openid.net/event/backchannel-logout": {}}
+    assert claims["exp"] - claims["iat"] == 120
+    assert claims["jti"]
+    assert "nonce" not in claims
+    assert (window.sent_at, window.acknowledged_at) == (NOW, NOW)
+    assert _jobs(runtime) == []
+
+
+def test_a_logout_token_is_sent_as_a_form(database, clock):
+    with peer(answering(OK)) as receiver:
+        client = a_client("wiki", backchannel_logout_uri=_uri(receiver))
+        runtime = a_deployment(database, clock, client)
+        _turn_bad(runtime, "wiki")
+        _work(runtime)
+
+    (request,) = receiver.requests
+    assert request.startswith(b"POST /logout HTTP/1.1\r\n")
+    assert b"content-type: application/x-www-form-urlencoded" in request.lower()
+
+
+def test_the_token_is_signed_as_the_client_registered(database, clock):
+    with peer(answering(OK)) as receiver:
+        client = a_client("wiki", backchannel_logout_uri=_uri(receiver), id_token_alg="ES256")
+        runtime = a_deployment(database, clock, client)
+        _turn_bad(runtime, "wiki")
+        _work(runtime)
+
+    encoded = _tokens(receiver)[0].split(".")[0]
+    header = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
+    assert (header["alg"], header["typ"]) == ("ES256", "logout+jwt")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "tries"),
+    [
+        pytest.param(REFUSED, "400", 3, id="the-receiver-says-failed"),
+        pytest.param(BROKEN, "503", 10, id="the-receiver-is-broken"),
+        pytest.param(MOVED, "302", 10, id="a-redirect-is-not-followed"),
+    ],
+)
+def test_a_delivery_that_failed_is_tried_again_and_in_the_end_kept(
+    database, clock, answer, reason, tries
+):
+    with peer(answering(answer)) as receiver:
+        client = a_client("wiki", backchannel_logout_uri=_uri(receiver))
+        runtime = a_deployment(database, clock, client)
+        ada = _turn_bad(runtime, "wiki")
+        for _ in range(tries + 2):
+            _work(runtime)
+            clock.advance(LONGEST_BACK_OFF)
+
+    ((kind, state, attempts, error),) = _jobs(runtime)
+    assert (kind, state, attempts) == ("deliver-logout", "dead", tries)
+    assert reason in error
+    assert len(receiver.requests) == tries
+    with database.read() as tx:
+        (window,) = exposures.of_device(tx, ada.device)
+    assert (window.sent_at, window.acknowledged_at) == (NOW, None)
+
+
+def test_a_receiver_that_came_back_is_told_then(database, clock):
+    with peer(answering(OK)) as receiver:
+        gone = a_client("wiki", backchannel_logout_uri="http://127.0.0.1:9/")
+        runtime = a_deployment(database, clock, gone)
+        _turn_bad(runtime, "wiki")
+        _work(runtime)
+        (waiting,) = _jobs(runtime)
+        with database.write() as tx:
+            tx.run(
+                Statement("UPDATE clients SET backchannel_logout_uri = :uri"),
+                {"uri": _uri(receiver)},
+            )
+            tx.run(Statement("UPDATE generations SET value = value + 1"), {})
+        clock.advance(LONGEST_BACK_OFF)
+        _work(runtime)
+
+    assert waiting[1:3] == ("ready", 1)
+    assert len(receiver.requests) == 1
+    assert _jobs(runtime) == []
+
+
+def test_a_slow_receiver_does_not_hold_up_the_others(database, clock):
+    slow = [f"slow-{number}" for number in range(6)]
+    with peer(hanging) as stuck, peer(answering(OK)) as quick:
+        runtime = a_deployment(
+            database,
+            clock,
+            a_client("slow", backchannel_logout_uri=_uri(stuck)),
+            a_client("quick", backchannel_logout_uri=_uri(quick)),
+        )
+
+        for person in slow:
+            name = DeviceName(NameKind.SERIAL, person)
+            signed_in(database, "slow", "quick", person=person, names=(name,))
+            ingest(database, a_risky(f"evt-{person}", device=(name,)))
+        worker = Worker(runtime, threads=4)
+        running = threading.Thread(target=worker.run)
+        running.start()
+        _until(lambda: len(quick.requests) == len(slow))
+
+        # All six logouts of the quick one went by while two of the slow one were stuck.
+        assert stuck.connections <= 2
+        stuck.stop()
+        worker.stop()
+        running.join(20)
+
+    assert not running.is_alive()
+
+
+def test_a_client_that_takes_logouts_no_more_is_told_nothing(database, clock):
+    client = a_client("wiki", backchannel_logout_uri="http://127.0.0.1:9/")
+    runtime = a_deployment(database, clock, client)
+    _turn_bad(runtime, "wiki")
+    worker = Worker(runtime)
+    with database.write() as tx:
+        tx.run(Statement("UPDATE clients SET backchannel_logout_uri = NULL"), {})
+    with database.write() as tx:
+
+        receiver = Receiver(client="wiki", session="ses_ada", committed_at=NOW)
+        follow_up(tx, DeliverLogout(receiver=receiver, subject="usr_ada"), now=NOW)
+        tx.run(Statement("UPDATE generations SET value = value + 1"), {})
+    while worker.run_due():
+        pass
+    worker.close()
+
+    assert _jobs(runtime) == []
+
+
+# Claims
+
+
+def test_a_job_of_a_worker_that_died_is_done_once_by_another(database, clock):
+    with peer(answering(OK)) as receiver:
+        client = a_client("wiki", backchannel_logout_uri=_uri(receiver))
+        runtime = a_deployment(database, clock, client)
+        _turn_bad(runtime, "wiki")
+        with database.write() as tx:
+            dying = jobs.claim(tx, now=clock(), count=100)
+        _work(runtime)
+        before = len(receiver.requests)
+        clock.advance(CLAIM + timedelta(seconds=1))
+        _work(a_runtime(database, clock))
+
+    assert PropagateChange.type in {job.type for job in dying}
+    assert (before, len(receiver.requests)) == (0, 1)
+    assert _jobs(runtime) == []
+
+
+def test_a_change_that_two_workers_hold_is_carried_out_once(database, clock):
+    client = a_client("wiki", backchannel_logout_uri="http://127.0.0.1:9/")
+    runtime = a_deployment(database, clock, client)
+    _turn_bad(runtime, "wiki")
+
+    with database.write() as tx:
+        held = jobs.claim(tx, now=clock(), count=100)
+    for job in [*held, *held]:
+        JOBS[job.type].run(runtime, job)
+
+    assert [kind for kind, *_ in _jobs(runtime)] == ["deliver-logout"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "error"),
+    [
+        pytest.param("make-coffee", {}, "no such type of job: make-coffee", id="type"),
+        pytest.param("deliver-logout", {"client": 7}, "the job's client must be", id="member"),
+    ],
+)
+def test_a_job_that_cannot_be_read_is_kept_for_people_and_holds_nothing_up(
+    database, clock, kind, payload, error
+):
+    runtime = a_deployment(database, clock)
+    with database.write() as tx:
+        jobs.enqueue(tx, kind, payload, now=NOW)
+    _work(runtime)
+
+    ((_, state, attempts, last_error),) = _jobs(runtime)
+    assert (state, attempts) == ("dead", 1)
+    assert error in last_error
+
+
+@given(st.integers(1, 10_000), st.floats(0, 1))
+def test_back_off_grows_and_is_bounded_and_never_nothing(attempts, chance):
+    wait = back_off(attempts, chance)
+
+    assert timedelta(milliseconds=250) <= wait <= LONGEST_BACK_OFF
+    assert back_off(attempts + 1, chance) >= wait
+
+
+def test_a_worker_stops_when_told_and_a_nudge_wakes_it(database, clock):
+    runtime = a_deployment(database, clock)
+    worker = Worker(runtime)
+    running = threading.Thread(target=worker.run)
+    running.start()
+    with database.write() as tx:
+        jobs.enqueue(tx, "make-coffee", {}, now=NOW)
+    worker.nudge()
+    _until(lambda: [state for _, state, *_ in _jobs(runtime)] == ["dead"])
+    worker.stop()
+    running.join(20)
+
+    assert not running.is_alive()
+
+
+# Timers
+
+
+def test_a_grace_period_ends_by_the_clock(database, clock):
+    runtime = a_deployment(database, clock)
+    ingest(database, a_signal("evt-1", risk=RiskLevel.MEDIUM))
+    timers = Timers(runtime)
+    timers.run_due()
+    assert the_device(database).assessment.status is Compliance.IN_GRACE
+
+    clock.advance(timedelta(hours=4))
+    timers.run_due()
+
+    stored = the_device(database)
+    assert stored.assessment.status is Compliance.NOT_COMPLIANT
+    assert stored.updated_at == clock()
+
+
+def test_a_silent_device_turns_stale_by_the_clock(database, clock):
+    runtime = a_deployment(database, clock)
+    ingest(database, a_calm("evt-1"))
+    clock.advance(RULES.max_age)
+    review_overdue(runtime, RULES)
+
+    assessment = the_device(database).assessment
+    assert assessment.status is Compliance.STALE
+    assert [cause.rule for cause in assessment.causes] == [SILENT]
+
+
+def test_reviews_come_to_an_end_whatever_is_overdue(database, clock):
+
+    runtime = a_deployment(database, clock)
+    batch = [a_calm(f"evt-{n}", device=(DeviceName(NameKind.SERIAL, f"S{n}"),)) for n in range(99)]
+    ingest(database, *batch)
+    clock.advance(RULES.max_age)
+
+    assert review_overdue(runtime, RULES) == 99
+    assert review_overdue(runtime, RULES) == 0
+
+
+def test_devices_assessed_by_other_rules_are_assessed_again_once(database, clock):
+    runtime = a_deployment(database, clock)
+    ingest(database, a_calm("evt-1"))
+    with database.write() as tx:
+        tx.run(Statement("UPDATE devices SET assessed_with = 'older'"), {})
+
+    assert review_assessed_otherwise(runtime, RULES) == 1
+    assert review_assessed_otherwise(runtime, RULES) == 0
+    assert the_device(database).assessed_with == RULES.version
+
+
+def test_deliveries_are_forgotten_after_a_week_and_their_signals_never(database, clock):
+    runtime = a_deployment(database, clock)
+    ingest(database, a_calm("evt-1"), delivery_id="old")
+    clock.advance(timedelta(days=7, seconds=1))
+    ingest(database, a_calm("evt-2", NOW), delivery_id="new", now=clock())
+    clean_up(runtime)
+
+    with database.read() as tx:
+        left = [row[0] for row in tx.all(_DELIVERIES, {})]
+        history = signals.of_device(tx, the_device(database).device.id)
+    assert left == ["new"]
+    assert {signal.id for signal in history} == {"evt-1", "evt-2"}
+    assert {signal.source for signal in history} == {SOURCE}
