@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Final
 
 from flask import Flask
 from flask_migrate import Migrate
@@ -42,7 +43,23 @@ from pdp.web import (
     webhooks,
 )
 
-MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+BLUEPRINTS: Final = (
+    oauth.blueprint,
+    authorize.blueprint,
+    signin.blueprint,
+    second_factor.blueprint,
+    password.blueprint,
+    fresh.blueprint,
+    factor_enrolment.blueprint,
+    sign_out.blueprint,
+    remediation.blueprint,
+    account.blueprint,
+    device.blueprint,
+    enrolment.blueprint,
+    webhooks.blueprint,
+    pages.blueprint,
+)
+MIGRATIONS: Final = Path(__file__).resolve().parent.parent / "migrations"
 
 
 class MasterKeyMissing(DomainError):
@@ -54,32 +71,22 @@ def create_app(settings: Settings | None = None, *, clock: Clock = utcnow) -> Fl
     settings = settings or Settings()  # type: ignore[call-arg]  # read from the environment
     logs.configure(settings.logging.level)
     app = Flask("pdp.web")
-    app.config["MAX_CONTENT_LENGTH"] = settings.server.max_body_bytes
     runtime = build_runtime(settings, clock=clock, database=_database(app, settings))
+    return serve_runtime(app, runtime)
+
+
+def serve_runtime(app: Flask, runtime: Runtime) -> Flask:
+    """Let `app` answer for a runtime whose database is set up; SchemaMismatch if it is not."""
     schema.check(runtime.database.engine)
     with runtime.database.read() as tx:
         runtime.configurations.current(tx)
+    app.config["MAX_CONTENT_LENGTH"] = runtime.settings.server.max_body_bytes
     app.extensions["pdp"] = runtime
     app.extensions["pdp.server"] = Server(runtime)
-    for blueprint in (
-        oauth.blueprint,
-        authorize.blueprint,
-        signin.blueprint,
-        second_factor.blueprint,
-        password.blueprint,
-        fresh.blueprint,
-        factor_enrolment.blueprint,
-        sign_out.blueprint,
-        remediation.blueprint,
-        account.blueprint,
-        device.blueprint,
-        enrolment.blueprint,
-        webhooks.blueprint,
-        pages.blueprint,
-    ):
+    for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     context.register(app)
-    security.register(app, settings)
+    security.register(app, runtime.settings)
     errors.register(app)
     return app
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.resources import files
+from ipaddress import ip_network
 from typing import Any, Final
 
 from pydantic import SecretStr
@@ -50,7 +51,7 @@ SERIAL: Final = DeviceName(NameKind.SERIAL, "C02XK1")
 KEY: Final = generate("ES256", signs_from=NOW - timedelta(days=1))
 
 
-def a_client(client_id: str = "wiki", **changes: Any) -> Client:  # noqa: ANN401  any field
+def a_client(client_id: str = "wiki", **changes: Any) -> Client:
     """A relying party whose ID tokens are signed with the deployment's one key."""
     given: dict[str, Any] = {"id": ClientId(client_id), "name": client_id, "id_token_alg": "ES256"}
     return Client(**{**given, **changes})
@@ -78,7 +79,7 @@ def a_deployment(
 def a_runtime(database: Database, clock: FrozenClock) -> Runtime:
     """One process on a database that is set up; plain http to loopback is open to it."""
     outbound = OutboundSettings(
-        allow_http=True, allow_networks=("127.0.0.0/8",), timeout=timedelta(seconds=2)
+        allow_http=True, allow_networks=(ip_network("127.0.0.0/8"),), timeout=timedelta(seconds=2)
     )
     settings = Settings(
         issuer="https://id.example.org",
@@ -99,7 +100,7 @@ def a_runtime(database: Database, clock: FrozenClock) -> Runtime:
     )
 
 
-def a_signal(signal_id: str = "evt-1", at: datetime = NOW, **changes: Any) -> Signal:  # noqa: ANN401  any field
+def a_signal(signal_id: str = "evt-1", at: datetime = NOW, **changes: Any) -> Signal:
     """A statement of the source `edr` about the device with serial number C02XK1."""
     given: dict[str, Any] = {
         "id": signal_id,
@@ -110,12 +111,12 @@ def a_signal(signal_id: str = "evt-1", at: datetime = NOW, **changes: Any) -> Si
     return Signal(**{**given, **changes})
 
 
-def a_risky(signal_id: str = "evt-1", at: datetime = NOW, **changes: Any) -> Signal:  # noqa: ANN401  any field
+def a_risky(signal_id: str = "evt-1", at: datetime = NOW, **changes: Any) -> Signal:
     """A statement that the device is at high risk."""
     return a_signal(signal_id, at, risk=RiskLevel.HIGH, **changes)
 
 
-def a_calm(signal_id: str = "evt-0", at: datetime = NOW, **changes: Any) -> Signal:  # noqa: ANN401  any field
+def a_calm(signal_id: str = "evt-0", at: datetime = NOW, **changes: Any) -> Signal:
     """A statement that the device is at low risk."""
     return a_signal(signal_id, at, risk=RiskLevel.LOW, **changes)
 

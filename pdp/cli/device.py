@@ -53,7 +53,7 @@ def enrol_token(
     if not timedelta(0) < lifetime <= timedelta(hours=24):
         raise Failed("--for: an enrolment token lives at most 24h")
     now = runtime.clock()
-    token = new_secret()
+    token = _typeable_secret()
     with runtime.database.write() as tx:
         subject = subjects.find(tx, normalise_username(username))
         if subject is None:
@@ -188,6 +188,13 @@ def override(
         ),
     )
     say(f"{device_id} is {assessment.status.value} until {end.isoformat()}")
+
+
+def _typeable_secret() -> str:
+    """Return a secret that no command line takes for an option."""
+    while (secret := new_secret()).startswith("-"):
+        pass
+    return secret
 
 
 def _administer(

@@ -43,6 +43,8 @@ def init(issuer: str | None, dev: bool) -> None:  # noqa: FBT001  a flag is what
     """
     done = [*_settings_file(issuer, is_dev=dev)]
     settings = read_settings()
+    # SQLite holds password hashes: the file is for this account alone.
+    os.umask(0o077)
     done += _master_key(settings)
     with opened_runtime() as runtime:
         done += _schema(runtime)

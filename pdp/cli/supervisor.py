@@ -43,7 +43,6 @@ _log = structlog.get_logger("pdp.serve")
 def run(settings: Settings, parts: Sequence[str]) -> None:
     """Serve until SIGTERM or SIGINT; Failed, naming cause and cure, if that cannot be."""
     logs.configure(settings.logging.level)
-    _empty_metrics_folder()
     check_listening(settings, parts)
     runtime = build_runtime(settings)
     try:
@@ -190,11 +189,3 @@ def _announce(settings: Settings, family: Family) -> None:
     click.echo(f"health: http://{server.management_host}:{server.management_port}/readyz")
     if settings.dev:
         click.echo(_DEV)
-
-
-def _empty_metrics_folder() -> None:
-    """Remove what processes of an earlier run counted: they would be added up for ever."""
-    folder = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.glob("*.db"):
-        path.unlink()

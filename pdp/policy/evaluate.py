@@ -23,8 +23,6 @@ from pdp.policy.ternary import Ternary, all_of
 #: The built-in policy: a device that an administrator blocked gets in nowhere.
 DEVICE_BLOCKED: Final = PolicyId(f"{BUILT_IN}device-blocked")
 
-_STRICTEST_FIRST: Final = tuple(sorted(Outcome, reverse=True))
-
 
 class Layer(NamedTuple):
     """The policies of one outcome that apply, whether one surely does, and until when."""
@@ -82,23 +80,23 @@ def evaluate_plainly(bundle: Bundle, facts: Facts) -> Decision:
 
 def _decide(bundle: Bundle, facts: Facts, finder: Finder) -> Decision:
     decision = _as_stated(bundle, facts, finder(bundle, facts))
-    if not is_error(facts) or facts.subject is None or not facts.subject.break_glass:
+    device, subject = facts.device, facts.subject
+    if device is None or device.compliance is not Compliance.ERROR:
         return decision
-    return _let_past_the_error(bundle, facts, decision, finder)
+    if subject is None or not subject.break_glass:
+        return decision
+    healthy = replace(device, compliance=Compliance.COMPLIANT)
+    return _let_past_the_error(bundle, replace(facts, device=healthy), decision, finder)
 
 
 def _let_past_the_error(
-    bundle: Bundle, facts: Facts, refusal: Decision, finder: Finder
+    bundle: Bundle, assumed: Facts, refusal: Decision, finder: Finder
 ) -> Decision:
     """Decide for a break-glass person as if the failed assessment had said compliant.
 
     All else still counts: a manual block, risk, how they signed in. The exemption is used, and
     counted, only where it opens more than the error alone would have.
     """
-    if facts.device is None:
-        return refusal
-    device = replace(facts.device, compliance=Compliance.COMPLIANT)
-    assumed = replace(facts, device=device)
     decision = _as_stated(bundle, assumed, finder(bundle, assumed))
     if decision.outcome >= refusal.outcome:
         return refusal
@@ -120,7 +118,7 @@ def _as_stated(bundle: Bundle, facts: Facts, matching: Matching) -> Decision:
     else:
         failed = is_error(facts)
         default = Outcome.BLOCK if failed and bundle.default is Outcome.FULL else bundle.default
-        found = _strictest(matching, default, failed=failed)
+        found = _strictest(matching, bundle.outcomes, default, failed=failed)
         verdict = _verdict(found, facts, default)
         matched = tuple([policy.id for policy in verdict.matched])
         if found.changes_at is not None:
@@ -141,8 +139,10 @@ _BLOCKED_BY_HAND: Final = frozenset({Reason.DEVICE_BLOCKED})
 _NOTHING_MATCHED: Final = frozenset({Reason.NO_POLICY_MATCHED})
 
 
-def _strictest(matching: Matching, default: Outcome, *, failed: bool) -> Found:
-    """Look through the outcomes from the strictest on, as far as they may still matter.
+def _strictest(
+    matching: Matching, outcomes: Sequence[Outcome], default: Outcome, *, failed: bool
+) -> Found:
+    """Look through the outcomes, strictest first, as far as they may still matter.
 
     What lies below the winners matters in two ways: a policy that surely applies there lifts
     the decision from the default, and restrictions that leave nothing are a block.
@@ -151,7 +151,7 @@ def _strictest(matching: Matching, default: Outcome, *, failed: bool) -> Found:
     restricted: Sequence[Policy] = ()
     certain = False
     changes_at = None
-    for outcome in _STRICTEST_FIRST:
+    for outcome in outcomes:
         if outcome is Outcome.FULL and failed:
             break
         layer = matching.layer(outcome)
@@ -261,13 +261,14 @@ class _Indexed:
         bits = self._possible & self._bundle.layers[outcome]
         if not bits:
             return _EMPTY
-        policies, settled = self._bundle.policies, self._bundle.index.settled
-        certain = bool(bits & settled & self._certain)
-        found = bits & settled
+        policies = self._bundle.policies
+        found = bits & self._bundle.index.settled
+        left_open = bits ^ found
+        certain = bool(found & self._certain)
         if outcome is Outcome.FULL:
             found &= self._certain
         changes_at = None
-        for position in positions(bits & ~settled):
+        for position in positions(left_open) if left_open else ():
             policy = policies[position]
             answer = self._answer(position)
             if policy.admits(answer):
@@ -286,9 +287,12 @@ class _Indexed:
         return answer
 
     def reporting(self) -> Sequence[Policy]:
+        bits = self._possible & self._bundle.reporting
+        if not bits:
+            return ()
         policies = self._bundle.policies
         return [
             policies[position]
-            for position in positions(self._possible & self._bundle.reporting)
+            for position in positions(bits)
             if applies(policies[position], self._answer(position), self._facts)
         ]

@@ -73,7 +73,8 @@ class Bundle:
     """Policies with a declared default, indexed; `version` is the hash of what they say.
 
     `layers` holds per outcome the bits of its policies, `reporting` the bits of those that only
-    report (bit n stands for policy n).
+    report (bit n stands for policy n). `outcomes` has those that a policy may decide, strictest
+    first.
     """
 
     policies: tuple[Policy, ...]
@@ -82,6 +83,7 @@ class Bundle:
     index: Index = field(init=False, compare=False, repr=False)
     layers: tuple[int, ...] = field(init=False, compare=False, repr=False)
     reporting: int = field(init=False, compare=False, repr=False)
+    outcomes: tuple[Outcome, ...] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         layers = [0] * len(Outcome)
@@ -95,3 +97,5 @@ class Bundle:
         object.__setattr__(self, "index", Index.of(rows))
         object.__setattr__(self, "layers", tuple(layers))
         object.__setattr__(self, "reporting", reporting)
+        present = tuple(outcome for outcome in sorted(Outcome, reverse=True) if layers[outcome])
+        object.__setattr__(self, "outcomes", present)

@@ -16,6 +16,7 @@ from pdp.domain.signal import Scalar
 from pdp.policy.errors import MalformedPolicy, Problem
 from pdp.policy.yaml_tree import Node
 
+#: Smallest first; each is a multiple of the one before.
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION: Final = re.compile(r"([1-9][0-9]{0,6})([smhd])")
 _LONGEST: Final = timedelta(days=3650)
@@ -173,7 +174,5 @@ def did_you_mean(word: str, allowed: Collection[str]) -> str:
 def spell_duration(length: timedelta) -> str:
     """Return the duration as documents spell it, in the largest unit that is exact."""
     seconds = int(length.total_seconds())
-    for unit, size in sorted(_UNITS.items(), key=lambda entry: -entry[1]):
-        if seconds % size == 0:
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"
+    exact = [unit for unit, size in _UNITS.items() if seconds % size == 0]
+    return f"{seconds // _UNITS[exact[-1]]}{exact[-1]}"

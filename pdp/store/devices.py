@@ -108,6 +108,7 @@ def save(
     before: StoredDevice,
     device: Device,
     assessment: Assessment,
+    *,
     rules_version: str,
     now: datetime,
 ) -> None:

@@ -46,7 +46,7 @@ def reassess_device(
     acts on, one row is written and nothing follows.
     """
     assessment = assess(device, rules, now, previous=before.assessment)
-    devices.save(tx, before, device, assessment, rules.version, now)
+    devices.save(tx, before, device, assessment, rules_version=rules.version, now=now)
     told = _compliance(before.assessment) != _compliance(assessment)
     if told:
         track_tasks(tx, device.id, assessment, actor=actor, now=now)
@@ -120,9 +120,7 @@ def _record(
 
 def _is_worse(before: Assessment, after: Assessment) -> bool:
     """Tell whether somebody may be exposed: what gets better need not be measured."""
-    return (
-        after.status.badness > before.status.badness or after.risk.badness > before.risk.badness
-    )
+    return after.status.badness > before.status.badness or after.risk.badness > before.risk.badness
 
 
 def _propagate(tx: Transaction, device: Device, origin: Origin, *, now: datetime) -> None:

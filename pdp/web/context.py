@@ -69,15 +69,17 @@ def register(app: Flask) -> None:
         # The pattern, never the path: a path is a stranger's word, and may hold an id.
         route = "unmatched" if request.url_rule is None else request.url_rule.rule
         metrics.request_answered(route, response.status_code, seconds)
-        # What went well is counted; a line for each would cost more than the answer did.
-        say = _log.debug if response.status_code < _BAD else _log.info
-        say(
-            "request.answer.sent",
-            method=request.method,
-            route=route,
-            status=response.status_code,
-            milliseconds=round(seconds * 1000, 1),
-        )
+        line = {
+            "method": request.method,
+            "route": route,
+            "status": response.status_code,
+            "milliseconds": round(seconds * 1000, 1),
+        }
+        if response.status_code < _BAD:
+            # What went well is counted; a line for each would cost more than the answer did.
+            _log.debug("request.answer.sent", **line)
+        else:
+            _log.info("request.answer.sent", **line)
         return response
 
     @app.context_processor

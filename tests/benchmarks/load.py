@@ -1,4 +1,4 @@
-"""Load from `wrk`: a closed loop of connections, written in C, so that it is not what is measured."""
+"""Load from `wrk`: a closed loop of connections in C, so that it is not what is measured."""
 
 import json
 import os
@@ -112,9 +112,7 @@ def _read(text: str) -> _Part:
 
 def _joined(parts: list[_Part], *, generator: float) -> Measured:
     """Join what several generators saw; the percentiles of all, weighted by their requests."""
-    weighed = sorted(
-        (value, part.requests / 99) for part in parts for value in part.percentiles
-    )
+    weighed = sorted((value, part.requests / 99) for part in parts for value in part.percentiles)
     return Measured(
         rate=sum(part.requests / part.seconds for part in parts),
         p50=_percentile(weighed, 0.50),

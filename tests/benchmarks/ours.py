@@ -6,7 +6,6 @@ import os
 import secrets
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -99,7 +98,7 @@ def basic(client: str) -> tuple[str, str]:
 
 
 @contextmanager
-def served(database_url: str, home: Path, *, people: int) -> Iterator[Ours]:
+def served(database_url: str, home: Path, *, people: int, families: int) -> Iterator[Ours]:
     """Serve a database, made ready for the benchmark, as `pdp serve` does; until the block ends."""
     home.mkdir(parents=True)
     port = free_port()
@@ -113,7 +112,7 @@ def served(database_url: str, home: Path, *, people: int) -> Iterator[Ours]:
     webhook_secret = format_secret(secrets.token_bytes(32))
     runtime = build_runtime(_read(config))
     try:
-        refresh, serials = _seed(runtime, webhook_secret, people)
+        refresh, serials = _seed(runtime, webhook_secret, people, families)
     finally:
         runtime.outbound.close()
         runtime.database.close()
@@ -121,11 +120,11 @@ def served(database_url: str, home: Path, *, people: int) -> Iterator[Ours]:
     with running(command, home / "server.log") as process:
         wait_until(lambda: _answers(url), process, home / "server.log")
         _report_healthy(url, webhook_secret, serials)
-        issued = [_refreshed(url, token) for token in refresh[people:]]
+        issued = [_refreshed(url, token) for token in refresh[:people]]
         yield Ours(
             url=f"http://127.0.0.1:{port}",
             webhook_secret=webhook_secret,
-            refresh=refresh[:people],
+            refresh=refresh[people:],
             access=tuple(issued),
             serials=serials,
         )
@@ -151,9 +150,12 @@ def _read(config: Path) -> Settings:
 
 
 def _seed(
-    runtime: Runtime, webhook_secret: str, people: int
+    runtime: Runtime, webhook_secret: str, people: int, families: int
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Write clients, a source, and `people` with a device each; two refresh tokens for each."""
+    """Write clients, a source, and `people` with a device each.
+
+    Returns one refresh token of each person, then so many more families, and the serials.
+    """
     hashed = runtime.passwords.hash("never used to sign in")
     assert not isinstance(hashed, Busy)
     password = NewPassword(hashed, must_change=False)
@@ -171,7 +173,7 @@ def _seed(
         )
         tx.flush()
         rules = runtime.configurations.current(tx).rules
-        first, second, serials = [], [], []
+        live, serials = [], []
         for number in range(people):
             person = create_user(
                 tx, Person(username=f"person-{number}"), password, actor=_ACTOR, now=now
@@ -188,11 +190,10 @@ def _seed(
                 now=now,
             )
             tx.flush()
-            session = _session(person.id, device, now)
-            sessions.create(tx, session, cookie=new_secret())
-            first.append(_grant(tx, session, now))
-            second.append(_grant(tx, session, now))
-    return (*first, *second), tuple(serials)
+            live.append(_session(person.id, device, now))
+            sessions.create(tx, live[-1], cookie=new_secret())
+        refresh = [_grant(tx, live[n % people], now) for n in range(people + families)]
+    return tuple(refresh), tuple(serials)
 
 
 def _add_clients(tx: Transaction, runtime: Runtime, now: datetime) -> None:
@@ -293,5 +294,3 @@ def _answers(url: str) -> bool:
         return requests.get(f"{url}/.well-known/openid-configuration", timeout=2).ok
     except requests.RequestException:
         return False
-
-

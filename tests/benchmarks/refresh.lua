@@ -1,5 +1,5 @@
 -- Refreshes with rotation: each answer's refresh token is used next, each token once.
--- Arguments: a file with one refresh token per line, the Authorization header.
+-- Arguments: a file with one refresh token per line after the first, the Authorization header.
 local waiting, first, last = {}, 1, 0
 local headers
 
@@ -9,7 +9,9 @@ local function keep(token)
 end
 
 function init(args)
-  for line in io.lines(args[1]) do keep(line) end
+  local lines = io.lines(args[1])
+  lines()
+  for line in lines do keep(line) end
   headers = {
     ["Authorization"] = args[2],
     ["Content-Type"] = "application/x-www-form-urlencoded",

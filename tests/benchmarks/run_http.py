@@ -27,6 +27,8 @@ from tests.servers import postgresql_server
 RESULTS: Final = Path(".benchmarks") / "http.json"
 PEOPLE: Final = 64
 CONNECTIONS: Final = 16
+#: Refresh tokens handed to one generator: more than its connections, so that one always waits.
+FAMILIES: Final = 32
 #: More webhooks a second than anybody served here: none may be sent twice.
 MOST_WEBHOOKS: Final = 6000
 #: Of one core; above it the generator, not the server, may have set the pace.
@@ -79,17 +81,28 @@ def main() -> None:
     """Run everything, print the tables, and write the numbers beside."""
     options = _options()
     results = Results()
+    families = FAMILIES * options.rounds
     with tempfile.TemporaryDirectory(prefix="pratique-bench-") as name, ExitStack() as stack:
         home = Path(name)
         postgresql = sa.make_url(stack.enter_context(postgresql_server()))
         on_postgresql = postgresql.set(drivername="postgresql+psycopg")
         sqlite = stack.enter_context(
-            served(f"sqlite:///{home / 'pratique.db'}", home / "sqlite", people=PEOPLE)
+            served(
+                f"sqlite:///{home / 'pratique.db'}",
+                home / "sqlite",
+                people=PEOPLE,
+                families=families,
+            )
         )
         postgres = stack.enter_context(
-            served(on_postgresql.render_as_string(), home / "postgresql", people=PEOPLE)
+            served(
+                on_postgresql.render_as_string(),
+                home / "postgresql",
+                people=PEOPLE,
+                families=families,
+            )
         )
-        two = stack.enter_context(peers(2, home / "two", people=PEOPLE))
+        two = stack.enter_context(peers(2, home / "two", people=max(PEOPLE, 2 * families)))
         ours = (Contender("ours, SQLite", [sqlite]), Contender("ours, PostgreSQL", [postgres]))
         others = (
             Contender("oidc-provider, 1 process", two[:1]),
@@ -145,7 +158,9 @@ def _refresh(servers: Sequence[Server], home: Path, seconds: float) -> list[Targ
     del seconds
     return [
         Target(
-            f"{server.url}/token", "refresh.lua", (str(_tokens_of(server, home)), basic("app")[1])
+            f"{server.url}/token",
+            "refresh.lua",
+            (str(_fresh_families(server, home)), basic("app")[1]),
         )
         for server in servers
     ]
@@ -166,9 +181,101 @@ def _requests(
     return Target(server.url, "requests.lua", (str(path), *more))
 
 
-def _tokens_of(server: Server, home: Path) -> Path:
-    """Return the file of a server's refresh tokens: each round goes on with those it left."""
+def _fresh_families(server: Server, home: Path) -> Path:
+    """Take so many refresh tokens that no round has used: answers still under way are lost."""
     path = home / f"refresh-{server.url.rpartition(':')[2]}"
-    if not path.exists():
-        path.write_text("".join(f"{token}\n" for token in server.refresh), encoding="ascii")
+    taken = int(path.read_text(encoding="ascii").splitlines()[0]) if path.exists() else 0
+    families = server.refresh[taken : taken + FAMILIES]
+    assert len(families) == FAMILIES, "make more families, or run fewer rounds"
+    path.write_text("\n".join([str(taken + FAMILIES), *families, ""]), encoding="ascii")
     return path
+
+
+def _print_discipline(discipline: str, rounds: Mapping[str, list[Measured]]) -> None:
+    """Print the medians of one discipline, beside the peer's."""
+    goal = GOALS[discipline]
+    print(f"\n{discipline}  (floor {_spell(goal, goal.floor)}, goal {_spell(goal, goal.goal)})")
+    print(f"  {'':<28}{'per s':>9}{'p50 ms':>9}{'p99 ms':>9}{'ratio':>8}  {'':<8}generator")
+    for name, measured in rounds.items():
+        rate = _median(measured, "rate")
+        ratio, verdict = "", ""
+        if name.startswith("ours"):
+            reached = rate if goal.per_second else rate / _median(rounds[BESIDE], "rate")
+            ratio = "" if goal.per_second else f"{reached:.2f}"
+            verdict = _verdict(goal, reached)
+        busy = max(each.generator for each in measured)
+        print(
+            f"  {name:<28}{rate:>9,.0f}{_median(measured, 'p50'):>9.1f}"
+            f"{_median(measured, 'p99'):>9.1f}{ratio:>8}  {verdict:<8}"
+            f"{busy:.0%}{' of a core: too much' if busy > GENERATOR_LIMIT else ' of a core'}"
+        )
+
+
+def _print_latency(latency: Mapping[str, Mapping[str, Denials]]) -> None:
+    """Print how soon introspection denies."""
+    print(f"\nwebhook answered → introspection denies  (p99 at most {LATENCY_LIMIT:.0f} ms)")
+    print(f"  {'':<40}{'p50 ms':>9}{'p99 ms':>9}{'worst':>9}  {'':<8}passwords hashed")
+    for name, loads in latency.items():
+        for load_name, found in loads.items():
+            verdict = "reached" if found.p99 <= LATENCY_LIMIT else "missed"
+            print(
+                f"  {f'{name}, {load_name}':<40}{found.p50:>9.1f}{found.p99:>9.1f}"
+                f"{found.worst:>9.1f}  {verdict:<8}{found.hashed}"
+            )
+
+
+def _measure_latency(contender: Contender, results: Results, *, rounds: int) -> None:
+    (server,) = contender.servers
+    assert isinstance(server, Ours)
+    results.latency[contender.name] = {
+        "alone": denials(server, rounds=rounds, hashing=False),
+        "while passwords are hashed": denials(server, rounds=rounds, hashing=True),
+    }
+
+
+def _median(measured: Sequence[Measured], what: str) -> float:
+    found: float = statistics.median(getattr(each, what) for each in measured)
+    return found
+
+
+def _spell(goal: Goal, number: float) -> str:
+    return f"{number:,.0f} per s" if goal.per_second else f"{number} × {BESIDE}"
+
+
+def _verdict(goal: Goal, reached: float) -> str:
+    if reached >= goal.goal:
+        return "goal"
+    return "floor" if reached >= goal.floor else "missed"
+
+
+def _write(results: Results, options: argparse.Namespace) -> None:
+    """Write every round: medians can be made again, and other readings of them too."""
+    RESULTS.parent.mkdir(exist_ok=True)
+    document = {
+        "machine": {"cores": cores(), "python": platform.python_version()},
+        "options": vars(options),
+        "rounds": {
+            discipline: {name: [asdict(each) for each in measured] for name, measured in by.items()}
+            for discipline, by in results.rounds.items()
+        },
+        "latency": {
+            name: {load_name: asdict(found) for load_name, found in loads.items()}
+            for name, loads in results.latency.items()
+        },
+    }
+    RESULTS.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    print(f"\nEvery round is in {RESULTS}.")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="of each contender, interleaved")
+    parser.add_argument("--seconds", type=float, default=4, help="of each round")
+    parser.add_argument("--connections", type=int, default=CONNECTIONS)
+    parser.add_argument("--denials", type=int, default=300, help="measured for each latency")
+    parser.add_argument("--only", nargs="*", choices=[*DISCIPLINES, "latency"])
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -91,7 +91,7 @@ def _median(call: Callable[[], object], *, rounds: int) -> float:
 def ratios(request: pytest.FixtureRequest) -> Iterator[None]:
     """Print the medians of the run beside one another when all are measured."""
     yield
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
+    capture = request.config.pluginmanager.get_plugin("capturemanager")
     lines = [f"{name}: {median * 1e6:.1f} µs" for name, median in sorted(_MEDIANS.items())]
     small, large = _MEDIANS.get("pratique 10"), _MEDIANS.get("pratique 1000")
     cedar = _MEDIANS.get("cedarpy 1000")
@@ -99,9 +99,8 @@ def ratios(request: pytest.FixtureRequest) -> Iterator[None]:
         lines.append(f"1,000 policies / 10 policies: {large / small:.2f}× (at most 3)")
     if cedar and large:
         lines.append(f"cedarpy / pratique, 1,000 policies: {cedar / large:.0f}× (at least 50)")
-    if reporter is not None:
-        reporter.ensure_newline()
-        reporter.write("\n".join(lines) + "\n")
+    with capture.global_and_fixture_disabled():
+        print("", *lines, sep="\n")
 
 
 @pytest.mark.parametrize("size", SIZES)

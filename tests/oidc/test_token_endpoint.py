@@ -13,15 +13,7 @@ from joserfc.jwk import KeySet
 from pdp.jose.tokens import at_hash
 from pdp.oidc import endpoints
 from pdp.store import tokens
-from pdp.store.database import Database
-from tests.builders import FrozenClock
 from tests.oidc.world import API, CHALLENGE, REDIRECT, VERIFIER, World, secret_of
-
-
-@pytest.fixture
-def world(database: Database, clock: FrozenClock) -> World:
-    """A deployment with ada signed in."""
-    return World(database, clock)
 
 
 def claims_of(world: World, token: str) -> tuple[dict[str, object], dict[str, object]]:

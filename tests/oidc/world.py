@@ -205,14 +205,14 @@ class World:
             )
         )
 
-    def post(self, endpoint: object, client_id: str | None, **form: str | None) -> Answered:
+    def post(self, endpoint: object, by: str | None, /, **form: str | None) -> Answered:
         """Post a form, authenticated by header; a public client names itself in the body."""
         values = {name: value for name, value in form.items() if value is not None}
         authorization = None
-        if client_id == "native":
-            values["client_id"] = client_id
-        elif client_id is not None:
-            pair = f"{client_id}:{secret_of(client_id)}"
+        if by == "native":
+            values["client_id"] = by
+        elif by is not None:
+            pair = f"{by}:{secret_of(by)}"
             authorization = "Basic " + base64.b64encode(pair.encode()).decode()
         return self.post_raw(endpoint, urlencode(values).encode(), authorization)
 

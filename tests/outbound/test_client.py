@@ -6,6 +6,7 @@ from datetime import timedelta
 from ipaddress import ip_address, ip_network
 
 import pytest
+import responses
 
 from pdp.outbound.client import Outbound, OutboundFailed, OutboundRefused
 from pdp.settings import OutboundSettings
@@ -54,6 +55,17 @@ def test_a_post_carries_body_headers_and_the_name_of_the_host():
 def test_a_get_returns_what_is_there():
     with peer(answering(OK)) as it:
         assert outbound().get(f"http://rp.example:{it.port}/keys").body == b"fine"
+
+
+@responses.activate
+def test_calls_can_be_answered_by_the_library_that_tests_use():
+    responses.post("https://rp.example/hook", body=b"fine", status=204)
+
+    answer = outbound(resolves_to=("8.8.8.8",)).post(
+        "https://rp.example/hook", body=b"a", headers={}
+    )
+
+    assert (answer.status, answer.body) == (204, b"fine")
 
 
 def test_a_connection_is_used_again():

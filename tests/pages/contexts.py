@@ -362,6 +362,10 @@ PROBLEMS: Final = (
 
 ENDINGS: Final[Mapping[str, Case]] = {
     "consent": a_consent(),
+    **{
+        f"access-{outcome}": Case("access.html", {"outcome": outcome, "account_url": "/account"})
+        for outcome in ("step-up", "remediate", "block")
+    },
     "blocked": Case(
         "blocked.html",
         {

@@ -77,7 +77,11 @@ def test_targets_are_large_enough_for_a_thumb(site, page, name):
 @pytest.mark.parametrize("name", ["sign-in", "sign-in-device-code", *REMEDIATIONS])
 def test_a_page_costs_at_most_thirty_kibibytes(site, page, name):
     responses: list[Response] = []
-    page.on("response", lambda response: responses.append(response))
+
+    def note(response):
+        responses.append(response)
+
+    page.on("response", note)
     page.goto(site.page(name), wait_until="networkidle")
     loaded = [response for response in responses if "/status" not in response.url]
 

@@ -191,6 +191,7 @@ FACTS = st.builds(
     address=st.sampled_from([None, "192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1"]),
 )
 BUNDLES = bundles(ANY_DECLARATION)
+DEFAULT = default_policies()
 CAREFUL = settings(max_examples=200)
 
 
@@ -323,9 +324,9 @@ def test_a_worse_device_never_opens_the_default_bundle(
 ):
     assume(given_facts.subject is None or not given_facts.subject.break_glass)
     assume(status.badness >= device.compliance.badness and risk.badness >= device.risk.badness)
-    before = evaluate(default_policies(), replace(given_facts, device=device))
+    before = evaluate(DEFAULT, replace(given_facts, device=device))
     worse = replace(device, compliance=status, risk=risk)
-    after = evaluate(default_policies(), replace(given_facts, device=worse))
+    after = evaluate(DEFAULT, replace(given_facts, device=worse))
     assert after.outcome >= before.outcome
 
 

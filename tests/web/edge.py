@@ -1,9 +1,9 @@
 """A small application with our edge and none of our views: what every answer goes through."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from flask import Flask, request
+from flask.typing import RouteCallable
 
 from pdp.outbound.client import Outbound
 from pdp.runtime import Runtime
@@ -43,7 +43,7 @@ def an_edge(folder: Path, **settings: object) -> Flask:
     return app
 
 
-def view(app: Flask, answer: Callable[[], object], *, path: str = "/") -> None:
+def view(app: Flask, answer: RouteCallable, *, path: str = "/") -> None:
     """Answer GET and POST of `path` with what `answer` returns or raises."""
     app.add_url_rule(path, endpoint=path, view_func=answer, methods=["GET", "POST"])
 

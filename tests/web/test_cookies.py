@@ -1,7 +1,6 @@
 import pytest
-from flask import Response
+from flask import Request, Response
 from werkzeug.test import EnvironBuilder
-from werkzeug.wrappers import Request
 
 from pdp.settings import Settings
 from pdp.web import cookies
@@ -12,7 +11,7 @@ DEMO = Settings(issuer="http://localhost:8080", dev=True)
 
 
 def request(header):
-    return Request(EnvironBuilder(headers={"Cookie": header}).get_environ())
+    return Request(EnvironBuilder(headers=[("Cookie", header)]).get_environ())
 
 
 def set_by(settings, cookie):

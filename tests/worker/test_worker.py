@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdp.domain.compliance import Compliance
+from pdp.domain.ids import ClientId, SessionId, SubjectId
 from pdp.domain.signal import DeviceName, NameKind, RiskLevel
 from pdp.jose.tokens import verify_jwt
 from pdp.policy.rules import SILENT
 from pdp.store import exposures, jobs, signals
 from pdp.store.database import Statement
-from pdp.store.jobs import CLAIM
 from pdp.store.exposures import Receiver
+from pdp.store.jobs import CLAIM
 from pdp.usecases.follow_ups import DeliverLogout, PropagateChange, follow_up
 from pdp.worker.jobs import JOBS
 from pdp.worker.loop import LONGEST_BACK_OFF, Worker, back_off
@@ -110,6 +111,7 @@ def test_a_receiver_is_told_with_a_logout_token_and_its_answer_is_noted(database
         audience="wiki",
         now=NOW,
     )
+    assert isinstance(claims, dict)
     assert claims["sid"] == ada.session
     assert claims["sub"] == ada.subject
     assert claims["events"] == {"http://schemas.openid.net/event/backchannel-logout": {}}
@@ -229,9 +231,8 @@ def test_a_client_that_takes_logouts_no_more_is_told_nothing(database, clock):
     with database.write() as tx:
         tx.run(Statement("UPDATE clients SET backchannel_logout_uri = NULL"), {})
     with database.write() as tx:
-
-        receiver = Receiver(client="wiki", session="ses_ada", committed_at=NOW)
-        follow_up(tx, DeliverLogout(receiver=receiver, subject="usr_ada"), now=NOW)
+        receiver = Receiver(client=ClientId("wiki"), session=SessionId("ses_ada"), committed_at=NOW)
+        follow_up(tx, DeliverLogout(receiver=receiver, subject=SubjectId("usr_ada")), now=NOW)
         tx.run(Statement("UPDATE generations SET value = value + 1"), {})
     while worker.run_due():
         pass

@@ -64,11 +64,7 @@ def _token_counts_no_more(stage: Stage) -> None:
 
 
 def _payroll_drops_her_session(stage: Stage) -> None:
-    def is_signed_out() -> bool:
-        stage.page = stage.browser.open(f"{stage.notes.payroll}/")
-        return "signed-out" in stage.page.ids
-
-    stage.wait_until(is_signed_out, "Payroll did not end the session")
+    _expect_signed_out(stage)
     stage.measure("Payroll signed her out")
 
 
@@ -158,7 +154,7 @@ def _block_ends_everything(stage: Stage) -> None:
         lambda: stage.introspect().get("active") is False, "the token of a blocked device counts"
     )
     stage.refused_refresh(EXPENSES)
-    _payroll_drops_her_session(stage)
+    _expect_signed_out(stage)
 
 
 def _blocked_sign_in_is_denied(stage: Stage) -> None:
@@ -197,6 +193,14 @@ STEPS: Final = (
 def _poll(stage: Stage) -> Mapping[str, object]:
     status = urljoin(stage.seen.url, stage.seen.data["data-status-url"])
     return stage.browser.read_json(status)
+
+
+def _expect_signed_out(stage: Stage) -> None:
+    def is_signed_out() -> bool:
+        stage.page = stage.browser.open(f"{stage.notes.payroll}/")
+        return "signed-out" in stage.page.ids
+
+    stage.wait_until(is_signed_out, "Payroll did not end the session")
 
 
 def _expect_payroll(stage: Stage) -> None:

@@ -1,0 +1,77 @@
+"""The really served product with its demo cast: server, worker, relying party, on free ports."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import pytest
+
+from pdp.cli.demonstration.browser import Browser, direct_session
+from pdp.cli.demonstration.cast import DEVICES, PAYROLL_API, DemoDevice
+from pdp.cli.demonstration.deployment import deployed, set_up
+from pdp.cli.demonstration.folder import DemoFolder, Notes
+from pdp.cli.demonstration.stage import send_signal
+
+ALICES: DemoDevice = DEVICES[0]
+FINDING = {"id": "finding-1", "title": "Credential phishing page visited", "severity": "high"}
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A running demo: where it is, its passwords, and a one-time enrolment link per device."""
+
+    notes: Notes
+    links: Mapping[str, str]
+
+    def turns_risky(self, device: DemoDevice = ALICES) -> None:
+        """Say by signed webhook that the device was phished; returns when it was answered."""
+        self._tell(device, {"risk": "high", "category": "phishing", "findings": [FINDING]})
+
+    def is_attacked(self, device: DemoDevice = ALICES) -> None:
+        """Say by signed webhook that somebody is at work on the device right now."""
+        threat = {**FINDING, "severity": "critical"}
+        self._tell(device, {"risk": "critical", "findings": [threat]})
+
+    def heals(self, device: DemoDevice = ALICES) -> None:
+        """Say by signed webhook that it is all over; returns when it was answered."""
+        self._tell(device, {"risk": "low", "findings": [{**FINDING, "resolved": True}]})
+
+    def is_active(self, access_token: str) -> bool:
+        """Ask as the API does whether a token counts."""
+        with direct_session() as calls:
+            answer = calls.post(
+                f"{self.notes.issuer}/introspect",
+                data={"token": access_token},
+                auth=(PAYROLL_API, self.notes.client_secrets[PAYROLL_API]),
+                timeout=10,
+            )
+        assert answer.status_code == 200, answer.text
+        return bool(answer.json()["active"])
+
+    def _tell(self, device: DemoDevice, said: Mapping[str, object]) -> None:
+        with direct_session() as calls:
+            send_signal(calls, self.notes, device, said)
+
+
+@pytest.fixture
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """A deployment of this test's own, stopped when it ends."""
+    before = dict(os.environ)
+    folder = DemoFolder.at(tmp_path_factory.mktemp("demo"), fresh=False)
+    try:
+        notes = set_up(folder, port=0)
+        with deployed(folder, notes) as links:
+            yield Deployment(notes, links)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@pytest.fixture
+def browser(deployment: Deployment) -> Iterator[Browser]:
+    """A browser without scripts, on Alice's enrolled device; stops where Payroll takes over."""
+    browser = Browser(stops_at=f"{deployment.notes.payroll}/callback")
+    page = browser.open(deployment.links[ALICES.name])
+    browser.submit(page, page.form("csrf_token"))
+    yield browser
+    browser.close()
