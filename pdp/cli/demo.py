@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from pdp.cli.demonstration.cast import DEVICES, PEOPLE, SOURCE
-from pdp.cli.demonstration.deployment import deployed, reopen, set_up
+from pdp.cli.demonstration.deployment import deployed, new_links, reopen, set_up
 from pdp.cli.demonstration.folder import DemoFolder, Notes
 from pdp.cli.demonstration.play import play
 from pdp.cli.demonstration.programs import check_examples
@@ -46,8 +46,8 @@ def demo(*, story: bool, fresh: bool, port: int | None, folder: Path) -> None:
     if port is not None and notes.port != port:
         click.echo(f"Port {port} is in use: the server takes {notes.port}.")
     try:
-        with deployed(place, notes) as links:
-            _invite(place, notes, links)
+        with deployed(place, notes):
+            _invite(place, notes, new_links(place, notes))
             threading.Event().wait()
     except KeyboardInterrupt:
         click.echo("\nStopped. `pdp demo` goes on where it was, `pdp demo --fresh` begins anew.")

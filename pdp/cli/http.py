@@ -2,9 +2,8 @@
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable
 from multiprocessing import util
-from typing import Any, Final
+from typing import Final
 
 import click
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
@@ -17,8 +16,7 @@ from pdp.cli.processes import die_with
 from pdp.cli.settings_report import read_settings
 from pdp.runtime import Runtime
 from pdp.settings import Settings
-
-WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+from pdp.web.gate import Gate, WsgiApplication, slow_slots
 
 #: Seconds that running requests get to end.
 _GRACE: Final = 5
@@ -75,4 +73,4 @@ def load_application(_target: str) -> WsgiApplication:
     runtime: Runtime = application.extensions["pdp"]
     # A process that multiprocessing forked runs these at its end, and no `atexit`.
     util.Finalize(None, runtime.decision_log.close, exitpriority=1)
-    return application.wsgi_app
+    return Gate(application.wsgi_app, slots=slow_slots(runtime.settings.server.threads))

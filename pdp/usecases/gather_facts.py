@@ -15,11 +15,11 @@ from pdp.domain.access import (
 from pdp.domain.client import Client
 from pdp.domain.ids import SubjectId
 from pdp.domain.session import Grant, Session
-from pdp.policy.assess import assess
 from pdp.policy.rules import Rules
 from pdp.store import devices
 from pdp.store.database import Transaction
 from pdp.store.grants import DeviceStanding, Standing
+from pdp.usecases.reassess_device import assessment_at
 
 
 def facts_of_grant(
@@ -116,10 +116,10 @@ def device_facts(
         return DeviceFacts()
     status, risk, valid_until = standing.status, standing.risk, standing.valid_until
     if standing.assessed_with != rules.version or (valid_until is not None and now >= valid_until):
-        device = devices.load(tx, standing.id)
-        if device is None:
+        stored = devices.load_stored(tx, standing.id)
+        if stored is None:
             return DeviceFacts()
-        assessment = assess(device, rules, now)
+        assessment = assessment_at(stored, rules, now)
         status, risk, valid_until = assessment.status, assessment.risk, assessment.valid_until
     return DeviceFacts(
         id=standing.id,

@@ -99,6 +99,7 @@ def ratios(request: pytest.FixtureRequest) -> Iterator[None]:
         lines.append(f"1,000 policies / 10 policies: {large / small:.2f}× (at most 3)")
     if cedar and large:
         lines.append(f"cedarpy / pratique, 1,000 policies: {cedar / large:.0f}× (at least 50)")
+    assert capture is not None
     with capture.global_and_fixture_disabled():
         print("", *lines, sep="\n")
 

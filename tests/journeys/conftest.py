@@ -1,6 +1,5 @@
 """The really served product with its demo cast: server, worker, relying party, on free ports."""
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -8,7 +7,7 @@ import pytest
 
 from pdp.cli.demonstration.browser import Browser, direct_session
 from pdp.cli.demonstration.cast import DEVICES, PAYROLL_API, DemoDevice
-from pdp.cli.demonstration.deployment import deployed, set_up
+from pdp.cli.demonstration.deployment import deployed, new_links, set_up
 from pdp.cli.demonstration.folder import DemoFolder, Notes
 from pdp.cli.demonstration.stage import send_signal
 
@@ -53,18 +52,22 @@ class Deployment:
             send_signal(calls, self.notes, device, said)
 
 
-@pytest.fixture
-def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """A deployment of this test's own, stopped when it ends."""
-    before = dict(os.environ)
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[DemoFolder, Notes]]:
+    """The demo, running; it takes seconds to begin, so one for all tests of this worker."""
     folder = DemoFolder.at(tmp_path_factory.mktemp("demo"), fresh=False)
-    try:
-        notes = set_up(folder, port=0)
-        with deployed(folder, notes) as links:
-            yield Deployment(notes, links)
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+    notes = set_up(folder, port=0)
+    with deployed(folder, notes):
+        yield folder, notes
+
+
+@pytest.fixture
+def deployment(served: tuple[DemoFolder, Notes]) -> Iterator[Deployment]:
+    """The running demo, Alice's device healthy before and after, with fresh enrolment links."""
+    folder, notes = served
+    deployment = Deployment(notes, new_links(folder, notes))
+    yield deployment
+    deployment.heals()
 
 
 @pytest.fixture

@@ -104,9 +104,7 @@ def test_a_signed_assertion_gets_a_token_once(robot: World):
     ],
     ids=str,
 )
-def test_an_assertion_with_one_wrong_claim_is_refused(
-    robot: World, changes: dict[str, object]
-):
+def test_an_assertion_with_one_wrong_claim_is_refused(robot: World, changes: dict[str, object]):
     assert _present(robot, _signed(_claims(**changes))).error == "invalid_client"
 
 

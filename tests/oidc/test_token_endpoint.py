@@ -302,9 +302,7 @@ def test_a_parameter_that_comes_twice_is_refused(world: World, body: bytes):
 
 
 @pytest.mark.parametrize("grant_type", [None, "password", 'x"y', "urn:ietf:params:é"])
-def test_an_unknown_grant_type_is_refused_with_an_oauth_error(
-    world: World, grant_type: str | None
-):
+def test_an_unknown_grant_type_is_refused_with_an_oauth_error(world: World, grant_type: str | None):
     answer = world.token("backup", grant_type=grant_type)
 
     assert answer.status == 400
@@ -330,9 +328,7 @@ def test_credentials_in_two_places_are_refused(world: World):
         "Basic YmFja3VwOgA=",
     ],
 )
-def test_odd_authorization_headers_are_a_failed_authentication(
-    world: World, authorization: str
-):
+def test_odd_authorization_headers_are_a_failed_authentication(world: World, authorization: str):
     answer = world.post_raw(endpoints.token, b"grant_type=client_credentials", authorization)
 
     assert (answer.status, answer.error) == (401, "invalid_client")

@@ -329,6 +329,12 @@ def test_there_is_never_a_dead_end(status: Compliance, rule: str):
     assert text.steps
 
 
+def test_a_rule_without_text_of_its_own_has_ours():
+    rules = a_rule("when: {compliant: false}, status: not-compliant")
+    cause = Cause(rule="a", status=Compliance.NOT_COMPLIANT)
+    assert remediation_for(rules, cause).steps
+
+
 @pytest.mark.parametrize("rule", default_rules().rules, ids=lambda rule: rule.id)
 def test_every_default_rule_says_what_to_do(rule):
     text = remediation_for(default_rules(), Cause(rule=rule.id, status=rule.status))

@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import argon2
@@ -28,6 +29,7 @@ from pdp.usecases.sign_in import (
     SignedIn,
     StartedSession,
     check_password,
+    renew_session,
     start_session,
     step_up_session,
 )
@@ -348,6 +350,50 @@ def test_step_up_raises_the_session_under_another_cookie(door):
     assert raised.session.amr == ("pwd", "otp", "mfa")
     assert door.session_of(started.cookie) is None
     assert door.session_of(raised.cookie) == raised.session
+
+
+def test_no_session_of_an_old_password_survives_a_reset_at_the_same_moment(door):
+    def reset(now):
+        with door.database.write() as tx:
+            subjects.set_password(tx, ADA, str(now), must_change=True, now=now)
+            for session_id in sessions.open_sessions_of_subject(tx, ADA):
+                sessions.end_session(tx, session_id, EndReason.PASSWORD_CHANGED, now)
+
+    with ThreadPoolExecutor(8) as pool:
+        for minute in range(1, 11):
+            with door.database.read() as tx:
+                checked = SignedIn(subjects.get(tx, ADA))
+            starts = [pool.submit(door.start, checked) for _ in range(6)]
+            pool.submit(reset, NOW + timedelta(minutes=minute)).result()
+            answers = [start.result() for start in starts]
+            with door.database.read() as tx:
+                assert sessions.list_live(tx, now=NOW) == [], answers
+
+
+def test_a_renewed_session_says_the_password_and_no_more(door):
+    started = door.start(door.try_password())
+    raised = replace(started.session, acr="mfa", amr=("pwd", "otp", "mfa"))
+    later = NOW + timedelta(hours=1)
+    checked = door.try_password(now=later)
+
+    with door.database.write() as tx:
+        renewed = renew_session(tx, raised, checked, now=later)
+
+    assert renewed is not None
+    assert renewed.session == replace(started.session, auth_time=later)
+    assert door.session_of(started.cookie) is None
+    assert door.session_of(renewed.cookie) == renewed.session
+
+
+def test_a_password_renews_no_session_of_somebody_else_and_none_after_a_change(door):
+    session = door.start(door.try_password()).session
+    ada = door.try_password()
+    bob = SignedIn(a_subject(id=SubjectId("usr_bob")))
+
+    with door.database.write() as tx:
+        assert renew_session(tx, session, bob, now=NOW) is None
+        subjects.set_password(tx, ADA, "x", must_change=True, now=NOW + timedelta(seconds=1))
+        assert renew_session(tx, session, ada, now=NOW) is None
 
 
 def test_a_factor_raises_no_session_of_somebody_else(door):

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
-from pdp.cli.context import opened_runtime
 from pdp.cli.demonstration.browser import direct_session
 from pdp.cli.demonstration.cast import CONFIDENTIAL, DEVICES, PEOPLE
 from pdp.cli.demonstration.folder import DemoFolder, Notes, free_port, new_notes
@@ -34,9 +33,8 @@ def set_up(folder: DemoFolder, port: int) -> Notes:
         clients=CONFIDENTIAL,
     )
     folder.write(notes)
-    folder.use()
-    run_pdp("init")
-    with opened_runtime() as runtime:
+    run_pdp(folder, "init")
+    with folder.opened_runtime() as runtime:
         seed(runtime, notes, POLICIES)
     return notes
 
@@ -56,19 +54,22 @@ def reopen(folder: DemoFolder, port: int | None) -> Notes:
     management = free_port(notes.management_port, taken=(server, notes.payroll_port))
     notes = notes.moved_to(port=server, management_port=management)
     folder.write(notes)
-    folder.use()
-    run_pdp("db", "upgrade")
+    run_pdp(folder, "db", "upgrade")
     return notes
 
 
 @contextmanager
-def deployed(folder: DemoFolder, notes: Notes) -> Iterator[Mapping[str, str]]:
-    """Run the demo until the block ends; gives a one-time enrolment link for each device."""
+def deployed(folder: DemoFolder, notes: Notes) -> Iterator[None]:
+    """Run the demo until the block ends; its devices have reported when it begins."""
     with running(folder, notes):
         with direct_session() as calls:
             for device in DEVICES:
                 said = {"platform": device.platform, "os_version": device.os_version}
                 send_signal(calls, notes, device, {**said, **_HEALTHY})
-        with opened_runtime() as runtime:
-            links = enrolment_links(runtime, notes)
-        yield links
+        yield
+
+
+def new_links(folder: DemoFolder, notes: Notes) -> Mapping[str, str]:
+    """Return a one-time enrolment link for each device, by its name."""
+    with folder.opened_runtime() as runtime:
+        return enrolment_links(runtime, notes)

@@ -3,6 +3,8 @@
 import os
 import shutil
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -10,8 +12,11 @@ from typing import Final, Self
 import orjson
 from ruamel.yaml import YAML
 
+from pdp.app import build_runtime
 from pdp.cli.failures import Failed
 from pdp.clock import new_code, new_secret
+from pdp.runtime import Runtime
+from pdp.settings import Settings
 
 _NOTES: Final = "demo.json"
 _PORTS_TRIED: Final = 50
@@ -75,11 +80,22 @@ class DemoFolder:
         """The settings file that the demo's processes read."""
         return self.path / "config.yaml"
 
-    def use(self) -> None:
-        """Make this process, and those that it starts, read the demo's settings and no others."""
-        for name in [name for name in os.environ if name.startswith("PDP_")]:
-            del os.environ[name]
-        os.environ["PDP_CONFIG"] = str(self.config)
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of the demo's processes: its settings, and no others."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("PDP_")}
+        return {**kept, "PDP_CONFIG": str(self.config)}
+
+    @contextmanager
+    def opened_runtime(self) -> Iterator[Runtime]:
+        """Work on the demo's database from this process, beside the server's."""
+        settings = YAML(typ="safe").load(self.config.read_text(encoding="utf-8"))
+        runtime = build_runtime(Settings(**settings))
+        try:
+            yield runtime
+        finally:
+            runtime.outbound.close()
+            runtime.database.close()
 
     def log(self, program: str) -> Path:
         """Return where a program's output goes."""
@@ -105,7 +121,8 @@ class DemoFolder:
                 "port": notes.port,
                 "management_port": notes.management_port,
             },
-            "keys": {"master_path": str(self.path / "master.key")},
+            "redis": {"url": None},
+            "keys": {"master": None, "master_path": str(self.path / "master.key")},
             # The example application listens on loopback without TLS; nothing else is opened.
             "outbound": {"allow_networks": ["127.0.0.0/8"], "allow_http": True},
         }

@@ -9,10 +9,9 @@ from pathlib import Path
 import click
 import requests
 
-from pdp.cli.context import opened_runtime
 from pdp.cli.demonstration.browser import NotThere
 from pdp.cli.demonstration.cast import DEVICES
-from pdp.cli.demonstration.deployment import deployed, set_up
+from pdp.cli.demonstration.deployment import deployed, new_links, set_up
 from pdp.cli.demonstration.folder import DemoFolder
 from pdp.cli.demonstration.seed import device_of
 from pdp.cli.demonstration.stage import NotHappened, Stage
@@ -37,9 +36,9 @@ def play() -> None:
         folder = DemoFolder.at(Path(name), fresh=False)
         begun = time.perf_counter()
         notes = set_up(folder, port=0)
-        with deployed(folder, notes) as links:
+        with deployed(folder, notes):
             _tell("Server, application and five devices run", begun)
-            stage = Stage(folder, notes, links)
+            stage = Stage(folder, notes, new_links(folder, notes))
             try:
                 for number, step in enumerate(STEPS, start=1):
                     _play_step(number, step, stage)
@@ -73,13 +72,13 @@ def _report(stage: Stage) -> None:
         click.echo(f"  {name:<30}{seconds * 1000:>9,.1f} ms")
     click.echo("\nExposure windows, as the server recorded them (from its commit, t2):")
     click.echo(f"  {'application':<30}{'denied (t3)':>14}{'told (t5)':>14}")
-    for window in _windows():
+    for window in _windows(stage.folder):
         denied, told = _milliseconds(window.denied), _milliseconds(window.acknowledged)
         click.echo(f"  {window.client:<30}{denied:>14}{told:>14}")
 
 
-def _windows() -> list[Window]:
-    with opened_runtime() as runtime, runtime.database.read() as tx:
+def _windows(folder: DemoFolder) -> list[Window]:
+    with folder.opened_runtime() as runtime, runtime.database.read() as tx:
         device = device_of(tx, DEVICES[0])
         found = [] if device is None else exposures.of_device(tx, device)
     return [_window(exposure) for exposure in reversed(found)]

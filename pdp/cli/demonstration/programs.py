@@ -35,10 +35,10 @@ def check_examples() -> None:
             raise Failed(f"{path} is missing: the demo runs from a clone of the project")
 
 
-def run_pdp(*arguments: str) -> str:
-    """Run one `pdp` command; return what it printed, or fail with it."""
+def run_pdp(folder: DemoFolder, *arguments: str) -> str:
+    """Run one `pdp` command on the demo; return what it printed, or fail with it."""
     done = subprocess.run(  # noqa: S603  the commands are this program's own
-        _pdp(*arguments), capture_output=True, text=True, check=False
+        _pdp(*arguments), env=folder.environment, capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
         raise Unexpected(f"pdp {' '.join(arguments)} failed: {done.stderr.strip()}")
@@ -55,9 +55,15 @@ def running(folder: DemoFolder, notes: Notes) -> Iterator[None]:
         "PAYROLL_CLIENT_SECRET": notes.client_secrets[PAYROLL],
     }
     with _stopped_by_signals(), contextlib.ExitStack() as programs:
-        server = programs.enter_context(_program(_pdp("serve"), folder.log("server"), {}))
+        server = programs.enter_context(
+            _program(_pdp("serve"), folder.log("server"), folder.environment)
+        )
         application = programs.enter_context(
-            _program([sys.executable, str(RELYING_PARTY)], folder.log("payroll"), payroll)
+            _program(
+                [sys.executable, str(RELYING_PARTY)],
+                folder.log("payroll"),
+                {**os.environ, **payroll},
+            )
         )
         _wait_for(f"{notes.issuer}/.well-known/openid-configuration", server, folder.log("server"))
         _wait_for(f"{notes.payroll}/", application, folder.log("payroll"))
@@ -69,13 +75,15 @@ def _pdp(*arguments: str) -> list[str]:
 
 
 @contextmanager
-def _program(command: Sequence[str], log: Path, more: Mapping[str, str]) -> Iterator[Program]:
+def _program(
+    command: Sequence[str], log: Path, environment: Mapping[str, str]
+) -> Iterator[Program]:
     # In a session of its own: a Ctrl-C is ours to pass on, once and in order.
     with (
         log.open("ab") as output,
         subprocess.Popen(  # noqa: S603  the commands are this program's own
             command,
-            env={**os.environ, **more},
+            env=environment,
             stdout=output,
             stderr=output,
             start_new_session=True,

@@ -7,7 +7,6 @@ from urllib.parse import urljoin
 
 import pyotp
 
-from pdp.cli.context import opened_runtime
 from pdp.cli.demonstration.browser import Page
 from pdp.cli.demonstration.cast import APPROVALS, DEVICES, EXPENSES, WRITE
 from pdp.cli.demonstration.programs import run_pdp
@@ -142,11 +141,11 @@ def _gives_it_and_gets_in(stage: Stage) -> None:
 
 def _administrator_blocks_the_device(stage: Stage) -> None:
     stage.app_gets_tokens(stage.app_signs_in(EXPENSES))
-    with opened_runtime() as runtime, runtime.database.read() as tx:
+    with stage.folder.opened_runtime() as runtime, runtime.database.read() as tx:
         device_id = device_of(tx, _DEVICE)
     if device_id is None:
         raise NotHappened("the device has no record")
-    run_pdp("device", "block", device_id, "--reason", "stolen, says the story")
+    run_pdp(stage.folder, "device", "block", device_id, "--reason", "stolen, says the story")
 
 
 def _block_ends_everything(stage: Stage) -> None:
