@@ -85,8 +85,8 @@ class ServerSettings(Section):
     """Port to listen on."""
     workers: Annotated[int, Field(ge=1, le=64)] = 2
     """Processes that answer requests."""
-    threads: Annotated[int, Field(ge=1, le=64)] = 4
-    """Threads of each process; slow work may hold all but one of them."""
+    threads: Annotated[int, Field(ge=1, le=64)] = 16
+    """Threads of each process; passwords that are checked may hold three quarters of them."""
     management_host: str = "127.0.0.1"
     """Address of `/livez`, `/readyz` and `/metrics`; keep it off the internet."""
     management_port: Port = 8081

@@ -1,1 +1,1 @@
-"""What may be lost: counters and nudges, in Redis if configured, in the process otherwise."""
+"""What may be lost: counters, in Redis if configured, in the process otherwise."""

@@ -10,6 +10,7 @@ from authlib.oauth2.rfc6749 import (
 )
 from authlib.oauth2.rfc6749 import grants as authlib_grants
 
+from pdp import metrics
 from pdp.clock import new_id, new_secret
 from pdp.domain.access import Channel
 from pdp.domain.client import Client
@@ -341,6 +342,8 @@ def _oauth_error(issuer: Issuer, refused: Refused) -> OAuth2Error:
 
 
 def _end_family(request: OidcRequest, grant_id: GrantId, reason: EndReason, action: Action) -> None:
+    if reason is EndReason.REUSE:
+        metrics.refresh_reuse_detected()
     if grants.revoke_grant(request.tx, grant_id, reason, request.now):
         audit.append(
             request.tx,

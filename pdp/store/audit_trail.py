@@ -20,7 +20,12 @@ def recent(
     tx: Transaction, *, kind: str = "", object_id: str = "", actor: str = "", count: int = 50
 ) -> list[Event]:
     """Return the newest events, filtered where a filter is given."""
-    filters: dict[str, Value] = {"kind": kind, "object_id": object_id, "actor": actor, "count": count}
+    filters: dict[str, Value] = {
+        "kind": kind,
+        "object_id": object_id,
+        "actor": actor,
+        "count": count,
+    }
     return [_event(row) for row in tx.all(_RECENT, filters)]
 
 

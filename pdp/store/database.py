@@ -257,4 +257,3 @@ def prepare_connections(engine: sa.Engine) -> None:
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute("PRAGMA cache_size=-16384")
-

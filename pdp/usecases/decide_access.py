@@ -4,9 +4,11 @@ A disabled person or client and a revoked or expired grant never reach the polic
 nothing to decide on. Everything else is the policies' to say, through one pure function.
 """
 
+import time
 from dataclasses import dataclass
 from datetime import datetime
 
+from pdp import metrics
 from pdp.clock import new_id
 from pdp.domain.access import Channel, Decision, Facts
 from pdp.domain.events import Action, Event
@@ -39,8 +41,13 @@ class JudgedGrant:
 
 
 def judge(configuration: Configuration, facts: Facts) -> Judged:
-    """Decide on facts; pure."""
-    return Judged(facts, evaluate(configuration.bundle, facts))
+    """Decide on facts, and count that it was done."""
+    started = time.perf_counter()
+    decision = evaluate(configuration.bundle, facts)
+    metrics.decided(facts.channel, decision.outcome.wire, time.perf_counter() - started)
+    if decision.fail_open:
+        metrics.failed_open()
+    return Judged(facts, decision)
 
 
 def judge_grant(

@@ -5,6 +5,7 @@ without end would be the attacker's to fill.
 """
 
 import threading
+import time
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import Final, Protocol
 
 import argon2
 
+from pdp import metrics
 from pdp.clock import new_code, new_secret
 from pdp.domain.errors import Unavailable
 from pdp.usecases.common_passwords import COMMON_PASSWORDS
@@ -137,11 +139,13 @@ class Passwords:
     @contextmanager
     def _place(self) -> Iterator[bool]:
         placed = self._room.acquire(timeout=self._wait.total_seconds())
+        started = time.perf_counter()
         try:
             yield placed
         finally:
             if placed:
                 self._room.release()
+                metrics.password_hashed(time.perf_counter() - started)
 
 
 def choose_password(

@@ -19,7 +19,6 @@ from pdp.web.visit import Visit, visiting
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
 
-_OK = frozenset({Compliance.COMPLIANT, Compliance.IN_GRACE})
 _NOTICES = frozenset(
     {
         "password-changed",
@@ -53,7 +52,7 @@ def show() -> Response:
                 "recovery_left": factors.count_codes(visit.tx, live.session.subject),
             },
             factor_url=url_for("factor_enrolment.show"),
-            device_ok=compliance_of(visit, live.session) in _OK,
+            device_ok=compliance_of(visit, live.session) is Compliance.COMPLIANT,
             sessions=[_session(visit, live, other) for other in _own_sessions(visit, live)],
             revoke_session_url=url_for("account.revoke_session"),
             devices=_devices(visit, live),

@@ -1,8 +1,8 @@
-"""Keeps threads free for what must never wait: tokens, introspection, webhooks, device proofs.
+"""Keeps threads free for what must never wait: tokens, introspection, webhooks, other pages.
 
-Pages hash passwords and may hold a thread for as long as that takes. A process that has let in
-all the pages it may answers the next one 503 at once, since one that waits would hold a thread
-too; machines go on as if nothing were.
+Checking a password holds a thread for tens of milliseconds, and longer when many are checked. A
+process that has let in as many as it may answers the next one 503 at once, since one that waits
+would hold a thread too; everything else goes on as if nothing were.
 """
 
 import threading
@@ -12,29 +12,19 @@ from typing import Any, Final
 
 WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
-#: What the routes of machines begin with, and what is as quick.
-_FAST: Final = (
-    "/token",
-    "/introspect",
-    "/revoke",
-    "/userinfo",
-    "/jwks",
-    "/.well-known/",
-    "/webhooks/",
-    "/device/",
-    "/static/",
-)
+#: Where forms with a password are sent.
+_SLOW: Final = ("/signin", "/password/", "/account/password")
 _RETRY_SECONDS: Final = "1"
 _BODY: Final = b"Too many people are signing in at this moment. Try again in a second.\n"
 
 
 def slow_slots(threads: int) -> int:
-    """Return how many of a process's threads pages may hold at the same time: three quarters."""
+    """Return how many of a process's threads passwords may hold at a time: three quarters."""
     return max(1, threads - max(1, threads // 4))
 
 
 class Gate:
-    """Lets at most `slots` requests for pages into a WSGI application at a time (PEP 3333)."""
+    """Lets at most `slots` forms with a password into a WSGI application at a time (PEP 3333)."""
 
     def __init__(self, application: WsgiApplication, *, slots: int) -> None:
         self._application = application
@@ -44,7 +34,8 @@ class Gate:
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         """Answer one request."""
-        if environ.get("PATH_INFO", "").startswith(_FAST):
+        is_slow = environ["REQUEST_METHOD"] == "POST" and environ["PATH_INFO"].startswith(_SLOW)
+        if not is_slow:
             return self._application(environ, start_response)
         if not self._slots.acquire(blocking=False):
             return _refuse(start_response)

@@ -73,7 +73,9 @@ def submit(request_id: str | None = None) -> Response:
             case PasswordRefused():
                 return visit.finish(_page(visit, live, request_id, _RULE_WORDS[outcome.rule], 400))
             case Limited():
-                return visit.finish(_page(visit, live, request_id, "throttled", 429, limited=outcome))
+                return visit.finish(
+                    _page(visit, live, request_id, "throttled", 429, limited=outcome)
+                )
             case Busy():
                 return visit.finish(_page(visit, live, request_id, "busy", 503))
             case _:

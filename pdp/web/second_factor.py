@@ -5,9 +5,10 @@ from typing import assert_never
 from flask import Blueprint, Response, make_response, render_template, request, url_for
 
 from pdp.domain.compliance import Compliance
+from pdp.domain.events import Action, Event
 from pdp.ephemeral.rate_limit import Limited
 from pdp.oidc.authorize import Deny, NeedsConsent, NeedsFactor
-from pdp.store import consents, parked
+from pdp.store import audit, consents, parked
 from pdp.usecases.second_factor import prove_factor
 from pdp.usecases.sign_in import FactorProved, Refusal, Refused, step_up_session
 from pdp.web.authorize import Authorization, authorization, deny, return_origin
@@ -18,8 +19,6 @@ from pdp.web.see_other import see_other
 from pdp.web.visit import Visit, visiting
 
 blueprint = Blueprint("factor", __name__)
-
-_OK = frozenset({Compliance.COMPLIANT, Compliance.IN_GRACE})
 
 
 @blueprint.get("/factor/<request_id>")
@@ -120,8 +119,18 @@ def decide_consent(request_id: str) -> Response:
         if request.form.get("decision") != "allow":
             return visit.finish(deny(found, Deny("access_denied", "The person said no.")))
         parked.note_consent(visit.tx, request_id, now=visit.now)
-        consents.give(
-            visit.tx, visit.live.session.subject, found.client.id, step.scopes, now=visit.now
+        subject = visit.live.session.subject
+        consents.give(visit.tx, subject, found.client.id, step.scopes, now=visit.now)
+        audit.append(
+            visit.tx,
+            Event(
+                at=visit.now,
+                actor=subject,
+                action=Action.CONSENT_GIVEN,
+                kind="client",
+                object_id=found.client.id,
+                detail={"scopes": sorted(step.scopes)},
+            ),
         )
         return visit.finish(_go_on(request_id))
 
@@ -163,7 +172,7 @@ def _missing(visit: Visit, found: Authorization, step: NeedsFactor) -> Response:
         "factor_missing.html",
         client_name=found.client.name,
         username="" if visit.live is None else visit.live.username,
-        device_ok=device is not None and device.compliance in _OK,
+        device_ok=device is not None and device.compliance is Compliance.COMPLIANT,
         account_url=url_for("account.show"),
         csrf_token=csrf_token(visit.browser),
         sign_out_url=url_for("sign_out.submit"),

@@ -9,10 +9,9 @@ from pdp.cli.demonstration.browser import Browser, direct_session
 from pdp.cli.demonstration.cast import DEVICES, PAYROLL_API, DemoDevice
 from pdp.cli.demonstration.deployment import deployed, new_links, set_up
 from pdp.cli.demonstration.folder import DemoFolder, Notes
-from pdp.cli.demonstration.stage import send_signal
+from pdp.cli.demonstration.stage import FINDING, send_signal
 
 ALICES: DemoDevice = DEVICES[0]
-FINDING = {"id": "finding-1", "title": "Credential phishing page visited", "severity": "high"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.journeys.conftest import ALICES, FINDING, Deployment
+from pdp.cli.demonstration.stage import FINDING
+from tests.journeys.conftest import ALICES, Deployment
 
 #: How soon a healed person is back (DECISIONS 32); the page asks every two seconds.
 RETURN_WITHIN_SECONDS = 5
@@ -35,7 +36,7 @@ def test_a_risky_device_is_signed_out_and_healed_it_is_back_in_the_same_tab(
 
     expect(tab.locator("[data-status-url]")).to_be_visible()
     expect(tab.locator("main")).to_contain_text(ALICES.display_name)
-    expect(tab.locator("main h3").first).to_be_visible()
+    expect(tab.locator("main")).to_contain_text(FINDING["title"])
     tab.screenshot(path=tmp_path / "remediation.png", full_page=True)
 
     deployment.heals()

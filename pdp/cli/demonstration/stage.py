@@ -30,7 +30,7 @@ PATIENCE: Final = 15.0
 _POLL_SECONDS: Final = 0.01
 _TIMEOUT: Final = 15
 _DEVICE: Final = DEVICES[0]
-_FINDING: Final = {
+FINDING: Final = {
     "id": "finding-1",
     "title": "Credential phishing page visited",
     "severity": "high",
@@ -82,11 +82,11 @@ class Stage:
 
     def tell_high_risk(self) -> None:
         """Say that the device was phished."""
-        self.tell(risk="high", category="phishing", findings=[_FINDING])
+        self.tell(risk="high", category="phishing", findings=[FINDING])
 
     def tell_healthy(self) -> None:
         """Say that it is all over."""
-        self.tell(risk="low", findings=[{**_FINDING, "resolved": True}])
+        self.tell(risk="low", findings=[{**FINDING, "resolved": True}])
 
     def app_signs_in(self, client: ClientId) -> Page:
         """Sign in to an app on Alice's device as she would: in her browser, with PKCE.

@@ -11,7 +11,7 @@ from pdp.cli.demonstration.browser import Page
 from pdp.cli.demonstration.cast import APPROVALS, DEVICES, EXPENSES, WRITE
 from pdp.cli.demonstration.programs import run_pdp
 from pdp.cli.demonstration.seed import device_of
-from pdp.cli.demonstration.stage import NotHappened, Stage
+from pdp.cli.demonstration.stage import FINDING, NotHappened, Stage
 from pdp.clock import utcnow
 
 _PERSON: Final = "alice"
@@ -77,7 +77,7 @@ def _sign_in_shows_what_was_found(stage: Stage) -> None:
     page = stage.seen
     _expect("data-status-url" in page.data, f"no remediation page, but {_saw(page)}")
     _expect(_DEVICE.display_name in page.text, f"it does not name the device: {_saw(page)}")
-    _expect(bool(page.by_tag.get("h3")), f"it names no finding: {_saw(page)}")
+    _expect(FINDING["title"] in page.text, f"it does not name the finding: {_saw(page)}")
     _expect(bool(page.by_tag.get("li")), f"it names no step: {_saw(page)}")
 
 

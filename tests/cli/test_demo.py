@@ -1,0 +1,123 @@
+"""The demo: it begins from nothing, plays its story, goes on where it was, leaves nothing behind."""
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pdp.cli.demonstration.folder import DemoFolder, free_port, new_notes
+from pdp.cli.demonstration.programs import POLICIES
+from pdp.cli.failures import Failed
+from pdp.policy.defaults import default_policies
+from pdp.policy.document import as_document, parse_policies
+
+_DEMO = (sys.executable, "-m", "pdp", "demo")
+_READY = "Ctrl-C stops everything."
+
+
+def test_the_story_happens_from_beginning_to_end():
+    told = subprocess.run([*_DEMO, "--story"], capture_output=True, text=True, check=False)
+
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "The same tab goes on into Payroll by itself" in told.stdout
+    assert re.search(r"payroll +[\d.]+ ms +[\d.]+ ms", told.stdout), told.stdout
+
+
+def test_the_demo_invites_stops_cleanly_and_goes_on_where_it_was(tmp_path: Path):
+    folder, port = tmp_path / "demo", free_port(0)
+
+    with _demo(folder, port) as (first, ports):
+        assert f"http://localhost:{port}" in first
+        assert all(_listens(each) for each in ports)
+    assert not any(_listens(each) for each in ports)
+
+    with _demo(folder, port) as (second, _):
+        assert _passwords(second) == _passwords(first)
+        assert _links(second).isdisjoint(_links(first))
+
+
+def test_only_the_owner_can_read_what_the_demo_made_up(tmp_path: Path):
+    folder = DemoFolder.at(tmp_path / "demo", fresh=False)
+    folder.write(_notes())
+
+    (notes,) = folder.path.glob("*.json")
+    assert notes.stat().st_mode & 0o077 == 0
+    assert folder.path.stat().st_mode & 0o077 == 0
+
+
+def test_no_two_demos_have_a_password_in_common():
+    assert set(_notes().passwords.values()).isdisjoint(_notes().passwords.values())
+
+
+def test_fresh_never_deletes_what_is_not_a_demos(tmp_path: Path):
+    precious = tmp_path / "thesis.txt"
+    precious.write_text("years of work", encoding="utf-8")
+
+    with pytest.raises(Failed, match="other things than a demo"):
+        DemoFolder.at(tmp_path, fresh=True)
+
+    assert precious.exists()
+
+
+def test_the_next_port_is_taken_when_the_first_is_in_use():
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        taken = busy.getsockname()[1]
+
+        assert free_port(taken) > taken
+
+
+def test_the_demos_policies_are_the_default_ones_and_two_more():
+    demo = as_document(parse_policies(POLICIES.read_bytes()))
+    default = as_document(default_policies())
+
+    assert isinstance(demo, dict)
+    assert isinstance(default, dict)
+    shown, shipped = demo.pop("policies"), default.pop("policies")
+    assert demo == default
+    assert isinstance(shown, list)
+    assert shown[:-2] == shipped
+
+
+def _notes():
+    secret = "whsec_" + "A" * 43 + "="
+    return new_notes(port=0, webhook_secret=secret, people=("alice", "bob"), clients=("payroll",))
+
+
+@contextmanager
+def _demo(folder: Path, port: int) -> Iterator[tuple[str, list[int]]]:
+    """Run `pdp demo` until it has said everything; yield what it said and its ports, then Ctrl-C."""
+    command = [*_DEMO, "--folder", str(folder), "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as demo:
+        assert demo.stdout is not None
+        said = ""
+        for line in demo.stdout:
+            said += line
+            if line.strip() == _READY:
+                break
+        assert _READY in said, said
+        notes = json.loads((folder / "demo.json").read_bytes())
+        yield said, [notes[name] for name in ("port", "management_port", "payroll_port")]
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(timeout=60) == 0
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _passwords(said: str) -> list[str]:
+    return re.findall(r"^  \w+ +((?:[0-9a-z]{4}-){3}[0-9a-z]{4}) ", said, re.MULTILINE)
+
+
+def _links(said: str) -> set[str]:
+    return set(re.findall(r"/enrol/(\S+)", said))
