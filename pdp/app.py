@@ -7,6 +7,7 @@ from typing import Final
 from flask import Flask
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
+from jinja2 import StrictUndefined
 
 from pdp import logs
 from pdp.clock import Clock, utcnow
@@ -80,6 +81,8 @@ def serve_runtime(app: Flask, runtime: Runtime) -> Flask:
     schema.check(runtime.database.engine)
     with runtime.database.read() as tx:
         runtime.configurations.current(tx)
+    # A name that a page misses is our mistake, and must not read as "nothing to say".
+    app.jinja_env.undefined = StrictUndefined
     app.config["MAX_CONTENT_LENGTH"] = runtime.settings.server.max_body_bytes
     app.extensions["pdp"] = runtime
     app.extensions["pdp.server"] = Server(runtime)

@@ -269,8 +269,8 @@ class Provider:
         return KeySet.import_key_set(self.client.fetch_jwk_set(force=force))
 
 
-def create_app(settings: Settings) -> Flask:
-    """Build the application."""
+def create_app(settings: Settings, sessions: Sessions) -> Flask:
+    """Build the application over its sessions."""
     app = Flask(__name__)
     app.config.update(
         SECRET_KEY=secrets.token_bytes(32),
@@ -280,7 +280,7 @@ def create_app(settings: Settings) -> Flask:
         SESSION_COOKIE_SECURE=settings.url.startswith("https://"),
         MAX_CONTENT_LENGTH=64 * 1024,
     )
-    sessions, provider = Sessions(), Provider(app, settings)
+    provider = Provider(app, settings)
     _add_pages(app, sessions, provider)
     _add_sign_in(app, sessions, provider)
     _add_backchannel_logout(app, sessions, provider)
@@ -382,7 +382,7 @@ def main() -> None:
     """Serve on the address that people reach us under."""
     settings = Settings.from_environment()
     where = urlsplit(settings.url)
-    create_app(settings).run(host=where.hostname, port=where.port, threaded=True)
+    create_app(settings, Sessions()).run(host=where.hostname, port=where.port, threaded=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The demo: it begins from nothing, plays its story, goes on where it was, leaves nothing behind."""
+"""The demo begins from nothing, plays its story, goes on where it was, and leaves nothing."""
 
 import json
 import re
@@ -94,7 +94,7 @@ def _notes():
 
 @contextmanager
 def _demo(folder: Path, port: int) -> Iterator[tuple[str, list[int]]]:
-    """Run `pdp demo` until it has said everything; yield what it said and its ports, then Ctrl-C."""
+    """Run `pdp demo`; yield what it said and its ports once it is ready, then press Ctrl-C."""
     command = [*_DEMO, "--folder", str(folder), "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as demo:
         assert demo.stdout is not None

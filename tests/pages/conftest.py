@@ -18,7 +18,7 @@ addEventListener("securitypolicyviolation", (event) => {
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    """Every case of contexts.py below /pages/, under the policy of production."""
+    """Every case of cases.py below /pages/, under the policy of production."""
     with running() as site:
         yield site
 

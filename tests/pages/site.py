@@ -11,7 +11,8 @@ from flask import Flask, Response, jsonify, render_template, request
 from jinja2 import StrictUndefined
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from tests.pages.contexts import CASES, EVERYWHERE, Case
+from tests.pages.cases import CASES
+from tests.pages.contexts import EVERYWHERE, Case
 
 WEB: Final = Path(__file__).resolve().parents[2] / "pdp" / "web"
 POLICY: Final = (

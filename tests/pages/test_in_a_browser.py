@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Response
 
-from tests.pages.contexts import CASES, PROBLEMS, REMEDIATIONS
+from tests.pages.cases import CASES, PROBLEMS, REMEDIATIONS
 
 _AXE: Final = Axe()
 _TAGS: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]

@@ -7,11 +7,8 @@ from typing import Final
 
 import pytest
 
+from tests.pages.cases import CASES, PROBLEMS, REMEDIATIONS, SIGN_INS
 from tests.pages.contexts import (
-    CASES,
-    PROBLEMS,
-    REMEDIATIONS,
-    SIGN_INS,
     a_consent,
     a_finding,
     a_password_change,

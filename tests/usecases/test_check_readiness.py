@@ -1,0 +1,108 @@
+"""Readiness: each thing that is missing is named with its cure, and nothing raises."""
+
+from datetime import timedelta
+
+import pytest
+
+from pdp.store import documents, jobs
+from pdp.store.database import Database, Statement
+from pdp.store.documents import DocumentKind
+from pdp.usecases.check_readiness import LONGEST_LAG, check_readiness
+from pdp.usecases.configuration import Configurations
+from tests.builders import NOW, FrozenClock, an_envelope
+from tests.deployment import a_client, a_deployment, a_runtime
+
+SECOND = timedelta(seconds=1)
+
+
+def _wrong(runtime):
+    found = check_readiness(runtime.database, runtime.configurations, runtime.clock)
+    return {check.name: check for check in found.checks if not check.ok}
+
+
+@pytest.fixture
+def clock(database):
+    """The clock of the database's machine, so that nothing differs."""
+    if database.is_sqlite:
+        return FrozenClock()
+    with database.engine.connect() as connection:
+        return FrozenClock(connection.exec_driver_sql("SELECT now()").scalar_one())
+
+
+def test_a_deployment_is_ready(database, clock):
+    assert _wrong(a_deployment(database, clock)) == {}
+
+
+def test_an_empty_database_names_keys_and_policies(database, clock):
+    wrong = _wrong(a_runtime(database, clock))
+
+    assert wrong.keys() == {"keys", "policies"}
+    assert "pdp init" in wrong["keys"].cure
+
+
+def test_a_foreign_schema_is_named(database, clock):
+    runtime = a_deployment(database, clock)
+    with database.write() as tx:
+        tx.run(Statement("UPDATE alembic_version SET version_num = 'newer'"), {})
+
+    assert "newer version" in _wrong(runtime)["schema"].detail
+
+
+def test_an_algorithm_without_a_key_is_named(database, clock):
+    runtime = a_deployment(database, clock, a_client(id_token_alg="PS256"))
+
+    wrong = _wrong(runtime)
+
+    assert wrong["keys"].detail == "no key signs PS256"
+    assert "pdp keys rotate --alg PS256" in wrong["keys"].cure
+
+
+def test_a_document_that_does_not_compile_is_named(database, clock):
+    runtime = a_deployment(database, clock)
+    assert _wrong(runtime) == {}
+    with database.write() as tx:
+        documents.activate(tx, DocumentKind.POLICIES, "sha256:bad", "pratique: x", now=NOW)
+
+    assert _wrong(runtime).keys() == {"policies"}
+
+
+def test_a_job_that_waits_too_long_is_named(database, clock):
+    runtime = a_deployment(database, clock)
+    with database.write() as tx:
+        jobs.enqueue(tx, "deliver-logout", {}, now=clock.now - LONGEST_LAG - SECOND)
+
+    assert "61 s" in _wrong(runtime)["outbox"].detail
+
+
+def test_a_delivery_that_is_to_be_tried_again_is_not_late(database, clock):
+    runtime = a_deployment(database, clock)
+    with database.write() as tx:
+        jobs.enqueue(
+            tx,
+            "deliver-logout",
+            {},
+            now=clock.now - timedelta(hours=5),
+            not_before=clock.now + SECOND,
+        )
+
+    assert _wrong(runtime) == {}
+
+
+def test_a_clock_that_is_off_is_named(postgresql_url):
+    database = Database.open(postgresql_url)
+    runtime = a_deployment(database, FrozenClock(NOW))
+
+    assert _wrong(runtime).keys() == {"clock"}
+    database.close()
+
+
+def test_a_database_that_is_down_makes_everything_not_ready(tmp_path):
+    database = Database.open(f"sqlite:///{tmp_path / 'x.db'}")
+    (tmp_path / "x.db").mkdir()
+
+    found = check_readiness(database, Configurations(an_envelope()), FrozenClock())
+
+    assert not found.is_ready
+    assert {check.name for check in found.checks if not check.ok} >= {"database", "schema"}
+    assert all(check.cure for check in found.checks if not check.ok)
+    database.close()
