@@ -5,10 +5,13 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
+import sqlalchemy as sa
+
 from pdp.app import build_runtime
-from pdp.cli.failures import Failed
+from pdp.cli.failures import Failed, Unexpected
 from pdp.cli.settings_report import read_settings
 from pdp.runtime import Runtime
+from pdp.settings import Settings
 from pdp.store import schema
 
 P = ParamSpec("P")
@@ -18,12 +21,23 @@ R = TypeVar("R")
 @contextmanager
 def opened_runtime() -> Iterator[Runtime]:
     """Build a runtime from the settings, and close what it opened when the command ends."""
-    runtime = build_runtime(read_settings())
+    runtime = built_runtime(read_settings())
     try:
         yield runtime
     finally:
         runtime.outbound.close()
         runtime.database.close()
+
+
+def built_runtime(settings: Settings) -> Runtime:
+    """Build a runtime; Failed if a file that the settings name cannot be used."""
+    try:
+        return build_runtime(settings)
+    except OSError as error:
+        bundle = settings.outbound.ca_bundle
+        raise Failed(
+            f"outbound.ca_bundle: {bundle} cannot be used: {error.strerror or 'it is no PEM file'}"
+        ) from error
 
 
 def check_schema(runtime: Runtime) -> None:
@@ -32,6 +46,11 @@ def check_schema(runtime: Runtime) -> None:
         schema.check(runtime.database.engine)
     except schema.SchemaMismatch as error:
         raise Failed(str(error)) from error
+    except sa.exc.OperationalError as error:
+        # The driver's text is left out: it may hold the URL with its password.
+        raise Unexpected(
+            "the database does not answer: start it, or mend database.url (`pdp config show`)"
+        ) from error
 
 
 def pass_runtime(command: Callable[Concatenate[Runtime, P], R]) -> Callable[P, R]:

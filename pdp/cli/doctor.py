@@ -151,17 +151,6 @@ def _outbound(settings: Settings) -> Check:
     )
 
 
-def _ca_bundle(settings: Settings) -> Check:
-    path = settings.outbound.ca_bundle
-    ok = path is None or path.is_file()
-    return _finding(
-        "certificate authorities",
-        ok=ok,
-        detail="the system's" if path is None else str(path),
-        cure=f"outbound.ca_bundle: {path} is not there",
-    )
-
-
 def _redis(settings: Settings) -> Check:
     url = settings.redis.url
     if url is None:
@@ -197,7 +186,7 @@ def _people(runtime: Runtime) -> Iterator[Check]:
         "break-glass",
         ok=bool(prepared),
         detail=", ".join(prepared) or "none",
-        cure="run `pdp admin break-glass NAME`: who gets in when an evaluation fails",
+        cure="run `pdp admin break-glass set NAME`: who gets in when an evaluation fails",
     )
 
 
@@ -225,6 +214,5 @@ _SETTINGS_CHECKS: Final[tuple[Callable[[Settings], Check], ...]] = (
     _proxies,
     _management,
     _outbound,
-    _ca_bundle,
     _redis,
 )

@@ -10,7 +10,7 @@ from pdp.cli.context import check_schema, opened_runtime
 from pdp.cli.failures import Failed
 from pdp.cli.invocation import actor
 from pdp.cli.output import say
-from pdp.cli.settings_report import read_settings
+from pdp.cli.settings_report import check_settings, read_settings
 from pdp.jose.keys import generate
 from pdp.runtime import Runtime
 from pdp.settings import Settings, config_path
@@ -63,7 +63,7 @@ def _settings_file(issuer: str | None, *, is_dev: bool) -> Iterator[str]:
         return
     text = _CONFIG.format(issuer=issuer) + (_DEV_CONFIG if is_dev else "")
     # Refuse a bad issuer before it is in a file.
-    Settings(issuer=issuer, dev=is_dev)
+    check_settings(issuer=issuer, dev=is_dev)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     yield f"wrote {path}"

@@ -55,8 +55,22 @@ def read_settings() -> Settings:
     except ValueError as error:
         problems.append(str(error))
     if problems:
-        raise Failed("the settings are not usable:\n  " + "\n  ".join(problems))
+        raise _unusable(problems)
     return settings
+
+
+def check_settings(*, issuer: str, dev: bool) -> None:
+    """Fail, with every problem, unless these and what the environment says can be used."""
+    try:
+        Settings(issuer=issuer, dev=dev)
+    except ValidationError as error:
+        path = config_path(os.environ)
+        problems = [_problem(found, os.environ, path) for found in error.errors()]
+        raise _unusable(problems) from error
+
+
+def _unusable(problems: list[str]) -> Failed:
+    return Failed("the settings are not usable:\n  " + "\n  ".join(problems))
 
 
 def report(settings: Settings) -> list[Setting]:

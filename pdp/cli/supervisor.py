@@ -15,8 +15,7 @@ import click
 import structlog
 
 from pdp import __version__, logs
-from pdp.app import build_runtime
-from pdp.cli.context import check_schema
+from pdp.cli.context import built_runtime, check_schema
 from pdp.cli.failures import Failed, Unexpected
 from pdp.cli.management import ManagementServer
 from pdp.cli.processes import Child, Family
@@ -44,7 +43,7 @@ def run(settings: Settings, parts: Sequence[str]) -> None:
     """Serve until SIGTERM or SIGINT; Failed, naming cause and cure, if that cannot be."""
     logs.configure(settings.logging.level)
     check_listening(settings, parts)
-    runtime = build_runtime(settings)
+    runtime = built_runtime(settings)
     try:
         check_deployment(runtime)
         _supervise(runtime, parts)

@@ -6,12 +6,14 @@ They know no web framework, so that the same handlers can stand behind any front
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 
 import orjson
 from authlib.oauth2.rfc6749 import InvalidRequestError, OAuth2Error
 
 from pdp import metrics
 from pdp.domain.client import Client
+from pdp.ephemeral.rate_limit import Limited
 from pdp.oidc import client_auth
 from pdp.oidc.introspection import introspect as introspect_token
 from pdp.oidc.request import Answer, OidcRequest, Parameters
@@ -45,9 +47,9 @@ def token(server: Server, call: Call) -> Answer:
     with server.runtime.database.write() as tx:
         request = _request(server, call, parameters, tx)
         answer = server.token(request)
-    if answer.status == 200:  # noqa: PLR2004  HTTP's own number
+    if answer.status == HTTPStatus.OK:
         metrics.token_issued(parameters.values["grant_type"])
-    return answer
+    return _slowed(server, call, answer)
 
 
 def introspect(server: Server, call: Call) -> Answer:
@@ -64,7 +66,7 @@ def introspect(server: Server, call: Call) -> Answer:
             caller = _caller(server, request)
             answer = introspect_token(server.issuer, request, caller, runtime.decision_log)
         except OAuth2Error as error:
-            return server.refuse(request, error)
+            return _slowed(server, call, server.refuse(request, error))
     return Answer(200, orjson.dumps(answer.body).decode(), list(_JSON))
 
 
@@ -81,7 +83,7 @@ def revoke(server: Server, call: Call) -> Answer:
             )
             revoke_token(server.issuer, request, caller)
         except OAuth2Error as error:
-            return server.refuse(request, error)
+            return _slowed(server, call, server.refuse(request, error))
     return Answer(200, "{}", list(_JSON))
 
 
@@ -102,6 +104,30 @@ def userinfo(server: Server, call: Call) -> Answer:
             status, "", [("WWW-Authenticate", answer.header), ("Cache-Control", "no-store")]
         )
     return Answer(200, orjson.dumps(answer).decode(), list(_JSON))
+
+
+def _slowed(server: Server, call: Call, answer: Answer) -> Answer:
+    """Count a failed client authentication; beyond the limit of its address answer 429.
+
+    Right credentials are never slowed down: secrets are random and cannot be guessed, and
+    anybody could lock a client out who shares its address, as all do behind a proxy.
+    """
+    if answer.status != HTTPStatus.UNAUTHORIZED:
+        return answer
+    runtime = server.runtime
+    limits = runtime.settings.signin
+    limited = runtime.rate_limiter.hit(
+        f"client-authentication:{call.address}",
+        limit=limits.client_attempts,
+        window=limits.window,
+        now=runtime.clock(),
+    )
+    if not isinstance(limited, Limited):
+        return answer
+    seconds = max(1, int(limited.retry_after.total_seconds()))
+    return Answer(
+        429, '{"error":"temporarily_unavailable"}', [*_JSON, ("Retry-After", str(seconds))]
+    )
 
 
 def unrecorded() -> Answer:

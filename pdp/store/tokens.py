@@ -28,8 +28,8 @@ _INSERT_REFRESH = Statement(
     " VALUES (:digest, :grant_id, :generation, :issued_at, :expires_at)"
 )
 _FIND_REFRESH = Statement(
-    "SELECT grant_id, generation, issued_at, expires_at, consumed_at FROM refresh_tokens"
-    " WHERE digest = :digest"
+    "SELECT r.grant_id, r.generation, r.issued_at, r.expires_at, r.consumed_at, g.client_id"
+    " FROM refresh_tokens r JOIN grants g ON g.id = r.grant_id WHERE r.digest = :digest"
 )
 _CONSUME_REFRESH = Statement(
     "UPDATE refresh_tokens SET consumed_at = :now WHERE digest = :digest AND consumed_at IS NULL"
@@ -60,10 +60,11 @@ class Code:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefreshToken:
-    """A refresh token as stored; `generation` counts rotations of its family."""
+    """A refresh token as stored, with its grant's client; `generation` counts rotations."""
 
     digest: str
     grant: GrantId
+    client: ClientId
     generation: int
     issued_at: datetime
     expires_at: datetime
@@ -143,6 +144,7 @@ def find_refresh(tx: Transaction, token: str) -> RefreshToken | None:
     return RefreshToken(
         digest=key,
         grant=row[0],
+        client=row[5],
         generation=row[1],
         issued_at=from_micros(row[2]),
         expires_at=from_micros(row[3]),

@@ -183,10 +183,8 @@ def _key_problems(jwks: object) -> Iterator[str]:
     try:
         keys = KeySet.import_key_set(jwks).keys  # type: ignore[arg-type]  # checked here
     except (JoseError, ValueError, KeyError, TypeError):
-        yield "the key set cannot be read: give a JSON object with `keys` (RFC 7517 §5)"
+        yield "the key set cannot be read: give a JSON object with `keys`, not empty (RFC 7517 §5)"
         return
-    if not keys:
-        yield "the key set is empty"
     if any(key.is_private for key in keys):
         yield "the key set holds a private key: give the public halves only, and make a new key"
 

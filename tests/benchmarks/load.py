@@ -1,7 +1,6 @@
 """Load from `wrk`: a closed loop of connections in C, so that it is not what is measured."""
 
 import json
-import os
 import resource
 import shutil
 import subprocess
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests.benchmarks.machine import processor_seconds
 from tests.servers import ServerMissing
 
 _SCRIPTS: Final = Path(__file__).parent
@@ -22,7 +22,8 @@ class Measured:
     """What one round did: answers per second, latency in ms, and the generator's own share.
 
     `generator` is the share of one core that the generator itself used: near 1.0 it would be the
-    bottleneck, and nothing would have been measured.
+    bottleneck, and nothing would have been measured. `processor` is what the servers spent on
+    one answer, in microseconds of processor time: a busy machine changes it least.
     """
 
     rate: float
@@ -31,13 +32,15 @@ class Measured:
     refused: int
     failed: int
     generator: float
+    processor: float
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One address under load, the script that asks, and the script's arguments."""
+    """One address under load, its process, the script that asks, and the script's arguments."""
 
     url: str
+    process: int
     script: str
     arguments: tuple[str, ...]
 
@@ -65,6 +68,7 @@ def load(targets: Sequence[Target], *, connections: int, seconds: float) -> Meas
     if program is None:
         raise ServerMissing("wrk")
     each = max(1, connections // len(targets))
+    spent = _spent(targets)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     begun = time.perf_counter()
     running = [
@@ -87,7 +91,14 @@ def load(targets: Sequence[Target], *, connections: int, seconds: float) -> Meas
         if process.returncode == _OUT_OF_REQUESTS:
             raise AssertionError("the generator ran out of requests: make more of them")
         assert process.returncode == 0, error
-    return _joined([_read(text) for text, _ in said], generator=used / took)
+    parts = [_read(text) for text, _ in said]
+    answers = max(1, sum(part.requests for part in parts))
+    processor = (_spent(targets) - spent) / answers * 1e6
+    return _joined(parts, generator=used / took, processor=processor)
+
+
+def _spent(targets: Sequence[Target]) -> float:
+    return sum(processor_seconds(target.process) for target in targets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +121,7 @@ def _read(text: str) -> _Part:
     )
 
 
-def _joined(parts: list[_Part], *, generator: float) -> Measured:
+def _joined(parts: list[_Part], *, generator: float, processor: float) -> Measured:
     """Join what several generators saw; the percentiles of all, weighted by their requests."""
     weighed = sorted((value, part.requests / 99) for part in parts for value in part.percentiles)
     return Measured(
@@ -120,6 +131,7 @@ def _joined(parts: list[_Part], *, generator: float) -> Measured:
         refused=sum(part.refused for part in parts),
         failed=sum(part.failed for part in parts),
         generator=generator,
+        processor=processor,
     )
 
 
@@ -131,8 +143,3 @@ def _percentile(weighed: list[tuple[float, float]], share: float) -> float:
         if seen >= wanted:
             return value
     return weighed[-1][0]
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0))

@@ -50,6 +50,7 @@ class Ours:
     """A running server of ours. `refresh` and `access` are fresh tokens, `serials` its devices."""
 
     url: str
+    process: int
     webhook_secret: str
     refresh: tuple[str, ...]
     access: tuple[str, ...]
@@ -123,6 +124,7 @@ def served(database_url: str, home: Path, *, people: int, families: int) -> Iter
         issued = [_refreshed(url, token) for token in refresh[:people]]
         yield Ours(
             url=f"http://127.0.0.1:{port}",
+            process=process.pid,
             webhook_secret=webhook_secret,
             refresh=refresh[people:],
             access=tuple(issued),
@@ -269,7 +271,7 @@ def _grant(tx: Transaction, session: Session, now: datetime) -> str:
 
 
 def _report_healthy(url: str, secret: str, serials: tuple[str, ...]) -> None:
-    server = Ours(url=url, webhook_secret=secret, refresh=(), access=(), serials=serials)
+    server = Ours(url=url, process=0, webhook_secret=secret, refresh=(), access=(), serials=serials)
     with requests.Session() as calls:
         for serial in serials:
             body, headers = server.signal(serial, "low")

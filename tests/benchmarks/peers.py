@@ -21,6 +21,7 @@ class Peer:
     """One process of the peer, with tokens that only it knows."""
 
     url: str
+    process: int
     refresh: tuple[str, ...]
     access: tuple[str, ...]
 
@@ -55,6 +56,7 @@ def _peer(home: Path, *, people: int) -> Iterator[Peer]:
         (minted,) = _minted(log)
         yield Peer(
             url=f"http://127.0.0.1:{port}",
+            process=process.pid,
             refresh=tuple(minted["refresh"]),
             access=tuple(minted["access"]),
         )

@@ -19,7 +19,8 @@ from typing import Final
 import sqlalchemy as sa
 
 from tests.benchmarks.latency import Denials, denials
-from tests.benchmarks.load import Measured, Target, cores, load, write_requests
+from tests.benchmarks.load import Measured, Target, load, write_requests
+from tests.benchmarks.machine import cores, sync_milliseconds
 from tests.benchmarks.ours import Ours, basic, served
 from tests.benchmarks.peers import Peer, peers
 from tests.servers import postgresql_server
@@ -68,6 +69,7 @@ class Contender:
 class Results:
     """Every round of every contender in every discipline."""
 
+    syncs: list[float] = field(default_factory=list)
     rounds: dict[str, dict[str, list[Measured]]] = field(default_factory=dict)
     latency: dict[str, dict[str, Denials]] = field(default_factory=dict)
 
@@ -111,6 +113,7 @@ def main() -> None:
         for discipline, prepare in DISCIPLINES.items():
             if options.only and discipline not in options.only:
                 continue
+            results.syncs.append(sync_milliseconds(home))
             contenders = ours if discipline == "webhooks" else (*ours, *others)
             for _ in range(options.rounds):
                 for contender in contenders:
@@ -120,6 +123,7 @@ def main() -> None:
                     )
                     results.add(discipline, contender.name, measured)
             _print_discipline(discipline, results.rounds[discipline])
+            print(f"  one fdatasync took {results.syncs[-1]:.2f} ms before")
         if not options.only or "latency" in options.only:
             for contender in ours:
                 _measure_latency(contender, results, rounds=options.denials)
@@ -159,6 +163,7 @@ def _refresh(servers: Sequence[Server], home: Path, seconds: float) -> list[Targ
     return [
         Target(
             f"{server.url}/token",
+            server.process,
             "refresh.lua",
             (str(_fresh_families(server, home)), basic("app")[1]),
         )
@@ -178,7 +183,7 @@ def _requests(
     server: Server, home: Path, number: int, requests: Sequence[bytes], *more: str
 ) -> Target:
     path = write_requests(home / f"requests-{number}", requests)
-    return Target(server.url, "requests.lua", (str(path), *more))
+    return Target(server.url, server.process, "requests.lua", (str(path), *more))
 
 
 def _fresh_families(server: Server, home: Path) -> Path:
@@ -195,7 +200,9 @@ def _print_discipline(discipline: str, rounds: Mapping[str, list[Measured]]) -> 
     """Print the medians of one discipline, beside the peer's."""
     goal = GOALS[discipline]
     print(f"\n{discipline}  (floor {_spell(goal, goal.floor)}, goal {_spell(goal, goal.goal)})")
-    print(f"  {'':<28}{'per s':>9}{'p50 ms':>9}{'p99 ms':>9}{'ratio':>8}  {'':<8}generator")
+    print(
+        f"  {'':<28}{'per s':>9}{'p50 ms':>9}{'p99 ms':>9}{'ratio':>8}  {'':<8}{'µs CPU':>7}  generator"
+    )
     for name, measured in rounds.items():
         rate = _median(measured, "rate")
         ratio, verdict = "", ""
@@ -207,6 +214,7 @@ def _print_discipline(discipline: str, rounds: Mapping[str, list[Measured]]) -> 
         print(
             f"  {name:<28}{rate:>9,.0f}{_median(measured, 'p50'):>9.1f}"
             f"{_median(measured, 'p99'):>9.1f}{ratio:>8}  {verdict:<8}"
+            f"{_median(measured, 'processor'):>7,.0f}  "
             f"{busy:.0%}{' of a core: too much' if busy > GENERATOR_LIMIT else ' of a core'}"
         )
 
@@ -253,6 +261,7 @@ def _write(results: Results, options: argparse.Namespace) -> None:
     RESULTS.parent.mkdir(exist_ok=True)
     document = {
         "machine": {"cores": cores(), "python": platform.python_version()},
+        "fdatasync_ms": results.syncs,
         "options": vars(options),
         "rounds": {
             discipline: {name: [asdict(each) for each in measured] for name, measured in by.items()}

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from pdp.domain.access import Channel
-from pdp.domain.ids import DecisionId
+from pdp.domain.ids import ClientId, DecisionId
 from pdp.domain.session import EndReason
 from pdp.oidc import endpoints
 from pdp.store import clients, decisions, grants, subjects
@@ -90,7 +90,7 @@ def _disable_subject(world: World) -> None:
 
 def _disable_client(world: World) -> None:
     with world.database.write() as tx:
-        clients.set_disabled(tx, world.runtime.configurations.latest.clients["wiki"].id, NOW)
+        clients.set_disabled(tx, ClientId("wiki"), NOW)
 
 
 def _end_session(world: World) -> None:
@@ -106,7 +106,7 @@ def _withdraw_consent(world: World) -> None:
         grants.revoke_grants_to_client(
             tx,
             world.ada.subject,
-            world.runtime.configurations.latest.clients["wiki"].id,
+            ClientId("wiki"),
             EndReason.CONSENT_WITHDRAWN,
             NOW,
         )

@@ -8,7 +8,7 @@ import orjson
 import pytest
 from authlib.oauth2.rfc6749 import InvalidRequestError, OAuth2Error
 from joserfc import jwt
-from joserfc.jwk import KeySet
+from joserfc.jwk import ECKey, KeySet
 
 from pdp.jose.tokens import at_hash
 from pdp.oidc import endpoints
@@ -19,7 +19,8 @@ from tests.oidc.world import API, CHALLENGE, REDIRECT, VERIFIER, World, secret_o
 def claims_of(world: World, token: str) -> tuple[dict[str, object], dict[str, object]]:
     """Read a token as its receiver does: header and claims, by the published keys."""
     keys = world.runtime.configurations.latest.keys.public_jwks()
-    decoded = jwt.decode(token, KeySet.import_key_set(keys), algorithms=["ES256"])
+    ring = KeySet([ECKey.import_key(orjson.dumps(key)) for key in keys["keys"]])
+    decoded = jwt.decode(token, ring, algorithms=["ES256"])
     return dict(decoded.header), dict(decoded.claims)
 
 
@@ -153,15 +154,10 @@ PKCE = [
 ]
 
 
-@pytest.mark.parametrize(("client", "challenge", "method", "verifier", "outcome"), PKCE)
-def test_pkce_is_whole_or_refused(
-    world: World,
-    client: str,
-    challenge: str | None,
-    method: str | None,
-    verifier: str | None,
-    outcome: str,
-):
+@pytest.mark.parametrize("case", PKCE, ids=str)
+def test_pkce_is_whole_or_refused(world: World, case: tuple[str | None, ...]):
+    name, challenge, method, verifier, outcome = case
+    client = str(name)
     redirect_uri = "com.example.app:/callback" if client == "native" else REDIRECT
     asked: dict[str, str | None] = {
         "code_challenge": challenge,
@@ -338,6 +334,18 @@ def test_an_empty_basic_header_beside_a_secret_in_the_body_counts_as_none(world:
     body = f"grant_type=client_credentials&client_id=backup&client_secret={secret_of('backup')}"
 
     assert world.post_raw(endpoints.token, body.encode(), "Basic Og==").status == 200
+
+
+def test_guessing_secrets_is_slowed_down_and_right_ones_are_not(world: World):
+    wrong = [
+        world.post_raw(endpoints.token, b"grant_type=client_credentials", "Basic YmFja3VwOng=")
+        for _ in range(61)
+    ]
+
+    assert wrong[0].status == 401
+    assert wrong[-1].status == 429
+    assert int(wrong[-1].headers["Retry-After"]) > 0
+    assert world.machine_token().status == 200
 
 
 def test_unknown_client_and_wrong_secret_are_told_the_same(world: World):

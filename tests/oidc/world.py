@@ -111,7 +111,7 @@ class World:
         self.server = Server(self.runtime)
         self.ada = signed_in(self.database)
 
-    def authorize(self, client_id: str = "wiki", **parameters: str | None) -> Answer:
+    def authorize(self, client_id: str = "wiki", /, **parameters: str | None) -> Answer:
         """Ask for a code in ada's session; raises Authlib's errors like the edge sees them."""
         asked_for = {
             "client_id": client_id,
@@ -146,13 +146,13 @@ class World:
             assert isinstance(step, Proceed)
             return self.server.authorize(request, grant, Authorized(live.session, step.judged))
 
-    def code(self, client_id: str = "wiki", **parameters: str | None) -> str:
+    def code(self, client_id: str = "wiki", /, **parameters: str | None) -> str:
         """Return a fresh authorization code."""
         location = self.authorize(client_id, **parameters).location
         assert location is not None
         return parse_qs(urlsplit(location).query)["code"][0]
 
-    def redeem(self, code: str, client_id: str = "wiki", **form: str | None) -> Answered:
+    def redeem(self, code: str, client_id: str = "wiki", /, **form: str | None) -> Answered:
         """Redeem a code."""
         return self.token(
             client_id,

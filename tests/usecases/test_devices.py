@@ -7,7 +7,7 @@ import pytest
 
 from pdp.domain.compliance import Compliance
 from pdp.domain.errors import Conflict, InvalidTransition, NotFound
-from pdp.domain.ids import DeviceId
+from pdp.domain.ids import DeviceId, SubjectId
 from pdp.domain.signal import ACTIVE_THREAT
 from pdp.store import device_keys, devices, subjects
 from pdp.store.database import Database, Statement
@@ -62,6 +62,7 @@ def test_an_enrolled_key_identifies_the_persons_device(people):
     with people.read() as tx:
         found = device_keys.find_key(tx, "key", method="device_assertion")
     assert isinstance(enrolled, Enrolled)
+    assert found is not None
     assert (found.device, found.jwk) == (enrolled.device, JWK)
     assert the_device(people).device.owner == "usr_ada"
     assert the_device(people).assessment.status is Compliance.UNKNOWN
@@ -116,7 +117,7 @@ def test_a_record_made_by_a_signal_becomes_the_persons_with_its_history(people):
     record = the_device(people).device.id
     _offer(people, device=record)
 
-    assert _enrol(people) == Enrolled(device=record, owner="usr_ada")
+    assert _enrol(people) == Enrolled(device=record, owner=SubjectId("usr_ada"))
     stored = the_device(people)
     assert stored.device.owner == "usr_ada"
     assert stored.assessment.status is Compliance.NOT_COMPLIANT

@@ -9,6 +9,7 @@ import pytest
 
 from pdp.domain.compliance import Compliance
 from pdp.domain.events import Action
+from pdp.domain.ids import DeviceId
 from pdp.domain.signal import DeviceName, Finding, NameKind, RiskLevel
 from pdp.domain.task import TaskState
 from pdp.store import device_names, devices, signals, tasks
@@ -206,7 +207,7 @@ def _end_of(database, order, number):
         stored = devices.load_stored(tx, device_id)
     assert stored is not None
     # The epoch counts changes on the way, and so depends on the way.
-    end = repr((replace(stored.device, id="dev", epoch=0), stored.assessment))
+    end = repr((replace(stored.device, id=DeviceId("dev"), epoch=0), stored.assessment))
     return end.replace(f"{number}-evt", "evt")
 
 

@@ -115,7 +115,7 @@ WRONG = {
     ),
     "no-keys": (_KEYED, "go together"),
     "unused-keys": ({"jwks": {"keys": []}}, "go together"),
-    "empty-keys": ({**_KEYED, "jwks": {"keys": []}}, "empty"),
+    "empty-keys": ({**_KEYED, "jwks": {"keys": []}}, "not empty"),
     "private-keys": ({**_KEYED, "jwks": _PRIVATE}, "private key"),
     "odd-keys": ({**_KEYED, "jwks": {"keys": [{"kty": "oct?"}]}}, "cannot be read"),
     "odd-logout": ({"backchannel_logout_uri": "http://a.example/"}, "back-channel logout URI"),

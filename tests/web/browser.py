@@ -1,5 +1,6 @@
 """A browser without scripts in front of the real application: it follows links, fills forms in."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -85,16 +86,23 @@ class Browser:
         other.client = Client(self.app, use_cookies=True)
         return other
 
-    def get(self, path: str, *, follow: bool = True, **headers: str) -> Page:
+    def get(
+        self, path: str, headers: Mapping[str, str] | None = None, *, follow: bool = True
+    ) -> Page:
         """Go to a page of ours; follow redirects as long as they stay with us."""
-        page = self._page(self.client.get(path, base_url=ISSUER, headers=_spelled(headers)))
+        page = self._page(self.client.get(path, base_url=ISSUER, headers=headers))
         return self._follow(page) if follow else page
 
     def post(
-        self, path: str, values: dict[str, str], *, follow: bool = True, **headers: str
+        self,
+        path: str,
+        values: Mapping[str, str],
+        headers: Mapping[str, str] | None = None,
+        *,
+        follow: bool = True,
     ) -> Page:
         """Post a form."""
-        answer = self.client.post(path, data=values, base_url=ISSUER, headers=_spelled(headers))
+        answer = self.client.post(path, data=values, base_url=ISSUER, headers=headers)
         page = self._page(answer)
         return self._follow(page) if follow else page
 
@@ -103,7 +111,7 @@ class Browser:
         chosen = page.forms[form]
         return self.post(chosen.action, {**chosen.values, **values})
 
-    def authorize(self, client_id: str = "wiki", **parameters: str | None) -> Page:
+    def authorize(self, client_id: str = "wiki", /, **parameters: str | None) -> Page:
         """Arrive from a relying party."""
         return self.get(f"/authorize?{authorize_query(client_id, **parameters)}")
 
@@ -139,7 +147,7 @@ class Browser:
         )
 
 
-def authorize_query(client_id: str = "wiki", **parameters: str | None) -> str:
+def authorize_query(client_id: str = "wiki", /, **parameters: str | None) -> str:
     """The query of a right authorization request, with changes; None leaves a parameter out."""
     asked = {
         "client_id": client_id,
@@ -182,7 +190,3 @@ def enrolled(world: World, browser: Browser, device: DeviceId, owner: SubjectId)
         credential = Credential(method=CookieClaim.method, key=key_of(secret))
         add_credential(tx, device, credential, actor=owner, now=NOW)
     browser.set_cookie("__Host-pdp-device", secret)
-
-
-def _spelled(headers: dict[str, str]) -> dict[str, str]:
-    return {name.replace("_", "-"): value for name, value in headers.items()}

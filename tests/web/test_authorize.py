@@ -11,7 +11,7 @@ from pdp.store import clients, factors, sessions, subjects
 from pdp.usecases.second_factor import secret_place
 from tests.builders import NOW
 from tests.deployment import a_calm, a_risky, ingest
-from tests.oidc.world import REDIRECT, World, a_confidential_client
+from tests.oidc.world import REDIRECT, a_confidential_client
 from tests.web.browser import PASSWORD, Browser, a_person, authorize_query
 
 
@@ -311,9 +311,11 @@ def test_a_device_named_in_a_header_a_query_or_a_foreign_cookie_is_none(browser:
     stranger.set_cookie("__Host-pdp-device", str(device))
     page = stranger.get(
         f"/authorize?{authorize_query()}&device_id={device}",
-        X_Device_Id=str(device),
-        User_Agent=f"Agent {device}",
-        Client_Cert=":AAAA:",
+        {
+            "X-Device-Id": str(device),
+            "User-Agent": f"Agent {device}",
+            "Client-Cert": ":AAAA:",
+        },
     )
 
     assert stranger.sign_in(page).path.startswith("/remediation/")
@@ -341,7 +343,7 @@ def test_malformed_cookies_are_as_good_as_none(browser: Browser, name: str, cook
     other = browser.another()
     path = f"/authorize?{authorize_query(prompt='none')}"
 
-    page = other.get(path, Cookie=f"__Host-pdp-{name}={cookie}")
+    page = other.get(path, {"Cookie": f"__Host-pdp-{name}={cookie}"})
 
     assert page.answer["error"] == "login_required"
 

@@ -1,0 +1,247 @@
+"""`pdp serve` for real: it serves, it mends itself, it ends clean, it refuses what cannot work."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import requests
+
+from pdp.cli.processes import Child, Family
+from tests.servers import free_port, running, wait_until
+
+PDP = [sys.executable, "-m", "pdp"]
+
+
+@dataclass
+class Serving:
+    """A running `pdp serve`."""
+
+    process: subprocess.Popen
+    issuer: str
+    management: str
+    log: Path
+
+    def until(self, ready):
+        """Wait until `ready()`."""
+        wait_until(ready, self.process, self.log)
+
+    def part(self, name):
+        """Return the process id of a part, as the system knows it; None while it is dead."""
+        for child in _children(self.process.pid):
+            if name in _command(child):
+                return child
+        return None
+
+    def ready(self):
+        """Return status and checks of /readyz."""
+        answer = requests.get(f"{self.management}/readyz", timeout=30)
+        return answer.status_code, answer.json()["checks"]
+
+    def answers(self):
+        """Tell whether the HTTP server answers."""
+        with contextlib.suppress(requests.RequestException):
+            return requests.get(f"{self.issuer}/jwks", timeout=30).ok
+        return False
+
+
+def _children(pid):
+    with contextlib.suppress(OSError):
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+        return [int(word) for word in text.split()]
+    return []
+
+
+def _family(pid):
+    return [pid, *(member for child in _children(pid) for member in _family(child))]
+
+
+def _command(pid):
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").split("\0")
+    return []
+
+
+def _runs(pid):
+    """Tell whether a process runs; one that is only not yet waited for does not."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
+def _is_free(port):
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+@pytest.fixture
+def settings(empty, monkeypatch):
+    """Settings of a development server on free ports; initialised."""
+    port, management = free_port(), free_port()
+    monkeypatch.setenv("PDP__SERVER__PORT", str(port))
+    monkeypatch.setenv("PDP__SERVER__MANAGEMENT_PORT", str(management))
+    monkeypatch.setenv("PDP__SERVER__WORKERS", "1")
+    monkeypatch.setenv("TMPDIR", str(empty.folder))
+    empty.told("init", "--issuer", f"http://localhost:{port}", "--dev")
+    return port, management
+
+
+@pytest.fixture
+def serving(settings, empty):
+    """A running server that was announced."""
+    port, management = settings
+    log = empty.folder / "serve.log"
+    with running([*PDP, "serve"], log) as process:
+        served = Serving(process, f"http://localhost:{port}", f"http://127.0.0.1:{management}", log)
+        served.until(lambda: "health:" in log.read_text())
+        yield served
+
+
+def _refusal(*words):
+    """Run a `pdp serve` that cannot work; return what it says."""
+    done = subprocess.run(
+        [*PDP, "serve", *words], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_it_serves_everything_and_says_so(serving):
+    said = serving.log.read_text()
+
+    assert serving.answers()
+    assert f"serves {serving.issuer}" in said
+    assert "DEVELOPMENT PROFILE" in said
+    status, checks = serving.ready()
+    assert status == 200
+    assert checks.keys() >= {"database", "schema", "keys", "policies", "outbox", "http", "worker"}
+    assert requests.get(f"{serving.management}/livez", timeout=30).ok
+    metrics = requests.get(f"{serving.management}/metrics", timeout=30).text
+    assert 'pdp_http_requests_total{route="/jwks",status="200"}' in metrics
+    assert 'pdp_jobs_depth{state="waiting"} 0.0' in metrics
+
+
+def test_sigterm_ends_it_clean_and_nothing_stays(serving, settings, empty):
+    family = _family(serving.process.pid)
+    assert len(family) >= 4
+
+    serving.process.send_signal(signal.SIGTERM)
+
+    assert serving.process.wait(timeout=10) == 0
+    assert not [pid for pid in family if _runs(pid)]
+    assert all(_is_free(port) for port in settings)
+    assert not list(empty.folder.glob("pratique-metrics-*"))
+    finished = [
+        json.loads(line)
+        for line in serving.log.read_text().splitlines()
+        if "server.stop.finished" in line
+    ]
+    assert [event["clean"] for event in finished] == [True]
+
+
+@pytest.mark.parametrize("part", ["worker", "http"])
+def test_a_part_that_is_killed_starts_again(serving, part):
+    killed = serving.part(part)
+    assert killed is not None
+
+    os.kill(killed, signal.SIGKILL)
+
+    serving.until(lambda: serving.part(part) not in {None, killed})
+    serving.until(serving.answers)
+    serving.until(lambda: serving.ready()[0] == 200)
+    assert '"event": "server.part.died"' in serving.log.read_text()
+
+
+def test_when_the_supervisor_is_killed_its_children_end_themselves(settings, empty):
+    log = empty.folder / "serve.log"
+    with subprocess.Popen(
+        [*PDP, "serve"], stdout=log.open("wb"), stderr=subprocess.STDOUT
+    ) as process:
+        wait_until(lambda: "health:" in log.read_text(), process, log)
+        family = _family(process.pid)
+        process.kill()
+    with subprocess.Popen(["tail", "-f", "/dev/null"]) as waiting:
+        wait_until(lambda: not [pid for pid in family if _runs(pid)], waiting, log)
+        waiting.kill()
+
+    assert all(_is_free(port) for port in settings)
+
+
+@pytest.mark.parametrize("setting", ["server.port", "server.management_port"])
+def test_a_port_that_is_taken_is_refused_with_the_cure(settings, setting):
+    port = settings[0] if setting == "server.port" else settings[1]
+    with socket.create_server(("127.0.0.1", port)):
+        told = _refusal()
+
+    assert f"{setting}: cannot listen at 127.0.0.1 port {port}" in told
+
+
+def test_a_second_server_beside_the_first_is_refused(serving):
+    assert "Address already in use" in _refusal()
+    assert serving.answers()
+
+
+def test_an_empty_database_is_refused_with_the_cure(settings, empty):
+    (empty.folder / "var" / "pratique.db").unlink()
+
+    assert "run `pdp init`" in _refusal()
+
+
+def test_files_for_tls_that_are_missing_are_named(settings, monkeypatch):
+    monkeypatch.setenv("PDP__SERVER__TLS_CERTIFICATE", "none.pem")
+    monkeypatch.setenv("PDP__SERVER__TLS_KEY", "none.key")
+
+    assert "server.tls_certificate: none.pem is not there" in _refusal()
+
+
+def test_files_for_tls_that_are_none_are_named(settings, monkeypatch, empty):
+    for variable, name in (("TLS_CERTIFICATE", "a.pem"), ("TLS_KEY", "a.key")):
+        (empty.folder / name).write_text("nothing")
+        monkeypatch.setenv(f"PDP__SERVER__{variable}", name)
+
+    assert "no PEM certificate chain with its private key" in _refusal()
+
+
+def test_the_development_profile_stays_on_loopback(settings, monkeypatch):
+    monkeypatch.setenv("PDP__SERVER__HOST", "0.0.0.0")  # noqa: S104  what is refused
+
+    assert "listens on loopback only" in _refusal()
+
+
+def test_a_child_that_dies_at_once_is_started_again_more_and_more_slowly():
+    child = Child("x", ["false"])
+    waits = []
+    for _ in range(3):
+        child.start(os.environ)
+        assert child.process is not None
+        child.process.wait()
+        waits.append(child.note_death())
+
+    assert waits == [0.5, 1.0, 2.0]
+
+
+def test_a_child_that_does_not_end_is_killed_with_all_that_it_started():
+    stubborn = ["sh", "-c", "trap '' TERM; tail -f /dev/null & wait"]
+    family = Family([Child("x", stubborn)], os.environ)
+    family.start()
+    (child,) = family.children
+    assert child.process is not None
+
+    assert not family.stop(within=0.1)
+
+    with pytest.raises(ProcessLookupError):
+        os.killpg(child.process.pid, 0)

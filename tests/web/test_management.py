@@ -1,0 +1,95 @@
+"""The management address: alive without the database, ready only with everything."""
+
+import io
+import json
+from wsgiref.util import setup_testing_defaults
+from wsgiref.validate import validator
+
+import pytest
+
+from pdp.store import jobs
+from pdp.usecases.check_readiness import Check
+from pdp.web.management import Management
+from tests.builders import NOW, FrozenClock
+from tests.deployment import a_deployment, a_runtime
+
+DEAD = Check(name="worker", ok=False, detail="died", cure="look")
+
+
+@pytest.fixture
+def clock(database):
+    """The clock of the database's machine, so that nothing differs."""
+    if database.is_sqlite:
+        return FrozenClock()
+    with database.engine.connect() as connection:
+        return FrozenClock(connection.exec_driver_sql("SELECT now()").scalar_one())
+
+
+def _get(application, path, method="GET"):
+    """Ask as a server would; the validator checks both sides against PEP 3333."""
+    environ = {"PATH_INFO": path, "REQUEST_METHOD": method, "QUERY_STRING": ""}
+    setup_testing_defaults(environ)
+    environ["wsgi.input"] = io.BytesIO()
+    answered = []
+    chunks = validator(application)(environ, lambda status, headers: answered.append(status))
+    try:
+        body = b"".join(chunks)
+    finally:
+        chunks.close()
+    return int(answered[0].split()[0]), body
+
+
+def test_a_deployment_is_ready_and_says_why(database, clock):
+    status, body = _get(Management(a_deployment(database, clock)), "/readyz")
+
+    assert status == 200
+    assert json.loads(body)["checks"]["keys"]["ok"]
+
+
+def test_an_empty_database_is_not_ready_but_alive(database, clock):
+    management = Management(a_runtime(database, clock))
+
+    status, body = _get(management, "/readyz")
+
+    assert status == 503
+    assert "pdp init" in json.loads(body)["checks"]["keys"]["cure"]
+    assert _get(management, "/livez")[0] == 200
+
+
+def test_a_part_that_died_is_not_ready(database, clock):
+    management = Management(a_deployment(database, clock), lambda: (DEAD,))
+
+    status, body = _get(management, "/readyz")
+
+    assert status == 503
+    assert json.loads(body)["checks"]["worker"]["cure"] == "look"
+
+
+def test_metrics_tell_of_the_jobs(database, clock):
+    runtime = a_deployment(database, clock)
+    with database.write() as tx:
+        jobs.enqueue(tx, "deliver-logout", {}, now=NOW)
+
+    status, body = _get(Management(runtime), "/metrics")
+
+    assert status == 200
+    assert b'pdp_jobs_depth{state="waiting"} 1.0' in body
+
+
+def test_metrics_are_told_while_the_database_is_down(database, clock, tmp_path):
+    broken = type(database).open(f"sqlite:///{tmp_path / 'down.db'}")
+    (tmp_path / "down.db").mkdir()
+
+    assert _get(Management(a_runtime(broken, clock)), "/metrics")[0] == 200
+    broken.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "status"),
+    [("/", "GET", 404), ("/livez", "POST", 405), ("/livez", "HEAD", 200)],
+)
+def test_nothing_else_is_there(database, clock, path, method, status):
+    answer, body = _get(Management(a_deployment(database, clock)), path, method)
+
+    assert answer == status
+    assert method != "HEAD" or body == b""
