@@ -32,10 +32,10 @@ test-fast: .venv/.test ## Run the tests that need no server (seconds)
 	$(PYTEST) $(FAST)
 
 bench: .venv/.bench ## Measure the hot paths; figures are ratios within one run
-	@tools/install-test-servers
+	@tools/install-test-servers wrk
 	$(PYTEST) tests/benchmarks --benchmark-only -p no:xdist -p no:randomly -p no:cacheprovider
-	@for script in tests/benchmarks/run_*.py; do \
-	  [ -e "$$script" ] || continue; echo "== $$script"; $(BIN)/python "$$script"; done
+	@for script in tests/benchmarks/run_*.py; do module=$${script%.py}; \
+	  echo "== $$script"; $(BIN)/python -m "$${module//\//.}"; done
 
 lint: .venv/.test ## Check style, types and the import contracts
 	$(BIN)/ruff check

@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "demo": "pdp.cli.demo:demo",
     "device": "pdp.cli.device:device",
     "doctor": "pdp.cli.doctor:doctor",
+    "health": "pdp.cli.health:health",
     "http": "pdp.cli.http:http",
     "init": "pdp.cli.init:init",
     "keys": "pdp.cli.keys:keys",

@@ -1,7 +1,6 @@
 """The HTTP server process of `pdp serve`: granian, which forks one process for each worker."""
 
 import multiprocessing
-import os
 from multiprocessing import util
 from typing import Final
 
@@ -16,6 +15,7 @@ from pdp.cli.processes import die_with
 from pdp.cli.settings_report import read_settings
 from pdp.runtime import Runtime
 from pdp.settings import Settings
+from pdp.web.door import Door
 from pdp.web.gate import Gate, WsgiApplication, slow_slots
 
 #: Seconds that running requests get to end.
@@ -24,14 +24,15 @@ _BACKLOG: Final = 2048
 #: granian's lines go the way of ours; its request lines are off, since ours say more.
 _LOGGING: Final = {
     "handlers": {},
-    "loggers": {"_granian": {"handlers": [], "level": "WARNING", "propagate": True}},
+    "loggers": {"_granian": {"handlers": [], "level": "ERROR", "propagate": True}},
 }
 
 
 @click.command(hidden=True)
-def http() -> None:
+@click.option("--supervisor", type=int, required=True, help="Process to end with.")
+def http(supervisor: int) -> None:
     """Answer HTTP; started and watched by `pdp serve`."""
-    die_with(os.getppid())
+    die_with(supervisor)
     settings = read_settings()
     logs.configure(settings.logging.level)
     build_server(settings).serve(target_loader=load_application)
@@ -57,7 +58,7 @@ def build_server(settings: Settings) -> MPServer:
         ssl_cert=listen.tls_certificate,
         ssl_key=listen.tls_key,
         ssl_protocol_min=SSLProtocols.tls12,
-        log_level=LogLevels.warning,
+        log_level=LogLevels.error,
         log_dictconfig=_LOGGING,
         respawn_failed_workers=True,
         workers_kill_timeout=_GRACE,
@@ -73,4 +74,4 @@ def load_application(_target: str) -> WsgiApplication:
     runtime: Runtime = application.extensions["pdp"]
     # A process that multiprocessing forked runs these at its end, and no `atexit`.
     util.Finalize(None, runtime.decision_log.close, exitpriority=1)
-    return Gate(application.wsgi_app, slots=slow_slots(runtime.settings.server.threads))
+    return Gate(Door(application), slots=slow_slots(runtime.settings.server.threads))

@@ -31,7 +31,6 @@ MOST_FIRST_DEATHS: Final = 3
 _WATCH_EVERY: Final = 0.1
 _PROBE_SECONDS: Final = 0.2
 
-_COMMANDS: Final = {"http": ("http",), "worker": ("worker", "--supervised")}
 _DEV: Final = (
     "DEVELOPMENT PROFILE (dev: true): plain http on loopback, cookies without __Host- and Secure."
     " Not for production."
@@ -109,7 +108,8 @@ def _supervise(runtime: Runtime, parts: Sequence[str]) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    children = [Child(name, [sys.executable, "-m", "pdp", *_COMMANDS[name]]) for name in parts]
+    supervised = ("--supervisor", str(os.getpid()))
+    children = [Child(name, [sys.executable, "-m", "pdp", name, *supervised]) for name in parts]
     family = Family(children, os.environ)
     management = ManagementServer(runtime, Management(runtime, _parts_alive(family, parts)))
     management.start()

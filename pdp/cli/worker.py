@@ -1,6 +1,5 @@
 """`pdp worker`: carries out what changes ask for, until told to stop."""
 
-import os
 import signal
 from types import FrameType
 
@@ -15,15 +14,15 @@ from pdp.worker.loop import Worker
 
 @click.command()
 @click.option("--threads", type=click.IntRange(1, 64), default=8, show_default=True)
-@click.option("--supervised", is_flag=True, hidden=True)
+@click.option("--supervisor", type=int, hidden=True, help="Process to end with.")
 @pass_runtime
-def worker(runtime: Runtime, threads: int, supervised: bool) -> None:  # noqa: FBT001  a flag
+def worker(runtime: Runtime, threads: int, supervisor: int | None) -> None:
     """Carry out jobs: back-channel logouts, reviews that fall due, clean-up.
 
     `pdp serve` runs one; on PostgreSQL more may run, on other machines too.
     """
-    if supervised:
-        die_with(os.getppid())
+    if supervisor is not None:
+        die_with(supervisor)
     logs.configure(runtime.settings.logging.level)
     running = Worker(runtime, threads=threads)
 

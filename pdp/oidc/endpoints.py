@@ -92,7 +92,7 @@ def userinfo(server: Server, call: Call) -> Answer:
     runtime = server.runtime
     bearer = _bearer(call)
     if bearer is None:
-        return Answer(401, "", [("WWW-Authenticate", "Bearer"), ("Cache-Control", "no-store")])
+        return Answer(401, "{}", [*_JSON, ("WWW-Authenticate", "Bearer")])
     if not runtime.decision_log.is_writable:
         return unrecorded()
     with runtime.database.read() as tx:
@@ -100,9 +100,8 @@ def userinfo(server: Server, call: Call) -> Answer:
         answer = claims_of(server.issuer, request, bearer, runtime.decision_log)
     if isinstance(answer, Challenge):
         status = 403 if answer.error == "insufficient_scope" else 401
-        return Answer(
-            status, "", [("WWW-Authenticate", answer.header), ("Cache-Control", "no-store")]
-        )
+        body = orjson.dumps({"error": answer.error}).decode()
+        return Answer(status, body, [*_JSON, ("WWW-Authenticate", answer.header)])
     return Answer(200, orjson.dumps(answer).decode(), list(_JSON))
 
 

@@ -192,21 +192,22 @@ class Database:
             yield
         except sa.exc.TimeoutError as error:
             raise Unavailable("every database connection is in use") from error
-        except sa.exc.OperationalError as error:
+        except sa.exc.DBAPIError as error:
             self._raise_if_ours(error.orig)
             raise Unavailable("the database does not answer") from error
-        except (sqlite3.OperationalError, sqlite3.DatabaseError, psycopg.OperationalError) as error:
+        except (sqlite3.Error, psycopg.Error) as error:
             self._raise_if_ours(error)
             raise Unavailable("the database does not answer") from error
 
     def _raise_if_ours(self, error: BaseException | None) -> None:
         """Raise what is a mistake in our SQL; drop connections that the outage broke."""
-        if isinstance(error, sqlite3.Error):
-            # Only the primary code counts: extended codes keep it in their low byte.
-            if error.sqlite_errorcode & 0xFF not in _SQLITE_DOWN:
-                raise error
-        else:
+        if isinstance(error, psycopg.OperationalError):
             self.engine.dispose()
+            return
+        # Only the primary code counts: extended codes keep it in their low byte.
+        code = getattr(error, "sqlite_errorcode", None)
+        if error is not None and (code is None or code & 0xFF not in _SQLITE_DOWN):
+            raise error
 
 
 def absolute_url(url: str) -> str:

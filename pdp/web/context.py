@@ -6,7 +6,8 @@ in every log line of the request, on its answer, and on the page that tells of a
 
 import re
 import time
-from typing import Final, cast
+from collections.abc import Mapping
+from typing import Any, Final, cast
 
 import structlog
 from flask import (
@@ -28,6 +29,8 @@ _SANE_ID: Final = re.compile(r"[A-Za-z0-9_-]{8,36}\Z")
 _ID: Final = "pdp.request_id"
 _STARTED: Final = "pdp.started"
 _BAD: Final = 400
+#: Where another door leaves what its handler raised, so that one place words every error.
+RAISED: Final = "pdp.raised"
 
 
 def runtime() -> Runtime:
@@ -50,36 +53,51 @@ def request_id() -> str:
     return cast("str", request.environ[_ID])
 
 
+def begin(environ: dict[str, Any]) -> str:
+    """Give a request its id, and begin to time it; return the id."""
+    theirs = environ.get("HTTP_X_REQUEST_ID", "")
+    identifier = theirs if _SANE_ID.match(theirs) else new_id("req")
+    environ[_ID] = identifier
+    environ[_STARTED] = time.perf_counter()
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=identifier)
+    return identifier
+
+
+def end(environ: Mapping[str, Any], route: str, status: int) -> None:
+    """Count an answer, and write its line if it was none that went well."""
+    seconds = time.perf_counter() - environ[_STARTED]
+    metrics.request_answered(route, status, seconds)
+    line = {
+        "method": environ["REQUEST_METHOD"],
+        "route": route,
+        "status": status,
+        "milliseconds": round(seconds * 1000, 1),
+    }
+    if status < _BAD:
+        # What went well is counted; a line for each would cost more than the answer did.
+        _log.debug("request.answer.sent", **line)
+    else:
+        _log.info("request.answer.sent", **line)
+
+
 def register(app: Flask) -> None:
     """Give requests an id, count them, and give pages what all of them show."""
 
     @app.before_request
     def _begin() -> None:
-        theirs = request.headers.get("X-Request-ID", "")
-        identifier = theirs if _SANE_ID.match(theirs) else new_id("req")
-        request.environ[_ID] = identifier
-        request.environ[_STARTED] = time.perf_counter()
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=identifier)
+        if _ID not in request.environ:
+            begin(request.environ)
+        raised = request.environ.get(RAISED)
+        if isinstance(raised, Exception):
+            raise raised
 
     @app.after_request
     def _end(response: Response) -> Response:
         response.headers["X-Request-ID"] = request_id()
-        seconds = time.perf_counter() - request.environ[_STARTED]
         # The pattern, never the path: a path is a stranger's word, and may hold an id.
         route = "unmatched" if request.url_rule is None else request.url_rule.rule
-        metrics.request_answered(route, response.status_code, seconds)
-        line = {
-            "method": request.method,
-            "route": route,
-            "status": response.status_code,
-            "milliseconds": round(seconds * 1000, 1),
-        }
-        if response.status_code < _BAD:
-            # What went well is counted; a line for each would cost more than the answer did.
-            _log.debug("request.answer.sent", **line)
-        else:
-            _log.info("request.answer.sent", **line)
+        end(request.environ, route, response.status_code)
         return response
 
     @app.context_processor

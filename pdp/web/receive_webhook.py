@@ -138,6 +138,7 @@ def _apply(
     received_at: datetime,
 ) -> Ingested | Configuration:
     """Apply the signals; or return a newer configuration in which the source is another one."""
+    body_digest = hashlib.sha256(request.body).hexdigest()
     with runtime.database.write() as tx:
         configuration = runtime.configurations.current(tx)
         if configuration.sources.get(request.source) != believed.source:
@@ -148,7 +149,7 @@ def _apply(
             stated,
             configuration.rules,
             delivery_id=believed.delivery_id,
-            body_digest=hashlib.sha256(request.body).hexdigest(),
+            body_digest=body_digest,
             received_at=received_at,
             now=runtime.clock(),
         )

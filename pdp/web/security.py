@@ -42,16 +42,20 @@ class FormRefused(Forbidden):
 
 def register(app: Flask, settings: Settings) -> None:
     """Put the security headers on every answer of `app`."""
-    https = settings.issuer.startswith("https://")
+    headers = security_headers(settings)
 
     @app.after_request
     def _secure(response: Response) -> Response:
-        for header, value in _HEADERS.items():
+        for header, value in headers.items():
             response.headers.setdefault(header, value)
-        response.headers.setdefault("Content-Security-Policy", _policy(https=https))
-        if https:
-            response.headers["Strict-Transport-Security"] = _HSTS
         return response
+
+
+def security_headers(settings: Settings) -> Mapping[str, str]:
+    """Return what every answer carries, unless it says otherwise for itself."""
+    https = settings.issuer.startswith("https://")
+    always = {**_HEADERS, "Content-Security-Policy": _policy(https=https)}
+    return {**always, "Strict-Transport-Security": _HSTS} if https else always
 
 
 def allow_form_target(response: Response, origin: str) -> None:

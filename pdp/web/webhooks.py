@@ -1,6 +1,9 @@
 """The door of signal sources: a thin blueprint before `receive_webhook`."""
 
+from typing import Any
+
 from flask import Blueprint, Response, request
+from werkzeug.datastructures import EnvironHeaders
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from pdp.domain.ids import SourceId
@@ -22,7 +25,7 @@ def receive(source: str) -> Response:
             runtime(),
             Request(
                 source=SourceId(source),
-                headers=_headers(),
+                headers=headers_of(request.environ),
                 body=body,
                 address=client_address(),
             ),
@@ -35,9 +38,10 @@ def receive(source: str) -> Response:
     )
 
 
-def _headers() -> dict[str, tuple[str, ...]]:
+def headers_of(environ: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return every header of a request in lower case, with all its values."""
     headers: dict[str, tuple[str, ...]] = {}
-    for name, value in request.headers.items():
+    for name, value in EnvironHeaders(environ):
         key = name.lower()
         headers[key] = (*headers.get(key, ()), value)
     return headers

@@ -201,7 +201,8 @@ def _print_discipline(discipline: str, rounds: Mapping[str, list[Measured]]) -> 
     goal = GOALS[discipline]
     print(f"\n{discipline}  (floor {_spell(goal, goal.floor)}, goal {_spell(goal, goal.goal)})")
     print(
-        f"  {'':<28}{'per s':>9}{'p50 ms':>9}{'p99 ms':>9}{'ratio':>8}  {'':<8}{'µs CPU':>7}  generator"
+        f"  {'':<28}{'per s':>9}{'p50 ms':>9}{'p99 ms':>9}{'ratio':>8}  {'':<8}"
+        f"{'µs CPU':>7}  generator"
     )
     for name, measured in rounds.items():
         rate = _median(measured, "rate")

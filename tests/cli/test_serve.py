@@ -130,6 +130,7 @@ def test_it_serves_everything_and_says_so(serving):
     assert status == 200
     assert checks.keys() >= {"database", "schema", "keys", "policies", "outbox", "http", "worker"}
     assert requests.get(f"{serving.management}/livez", timeout=30).ok
+    assert subprocess.run([*PDP, "health"], check=True, capture_output=True, timeout=60).stdout
     metrics = requests.get(f"{serving.management}/metrics", timeout=30).text
     assert 'pdp_http_requests_total{route="/jwks",status="200"}' in metrics
     assert 'pdp_jobs_depth{state="waiting"} 0.0' in metrics
@@ -166,17 +167,13 @@ def test_a_part_that_is_killed_starts_again(serving, part):
     assert '"event": "server.part.died"' in serving.log.read_text()
 
 
-def test_when_the_supervisor_is_killed_its_children_end_themselves(settings, empty):
-    log = empty.folder / "serve.log"
-    with subprocess.Popen(
-        [*PDP, "serve"], stdout=log.open("wb"), stderr=subprocess.STDOUT
-    ) as process:
-        wait_until(lambda: "health:" in log.read_text(), process, log)
-        family = _family(process.pid)
-        process.kill()
-    with subprocess.Popen(["tail", "-f", "/dev/null"]) as waiting:
-        wait_until(lambda: not [pid for pid in family if _runs(pid)], waiting, log)
-        waiting.kill()
+def test_when_the_supervisor_is_killed_its_children_end_themselves(serving, settings, tmp_path):
+    family = _family(serving.process.pid)
+    serving.process.kill()
+    serving.process.wait()
+
+    with running(["tail", "-f", "/dev/null"], tmp_path / "tail.log") as other:
+        wait_until(lambda: not [pid for pid in family if _runs(pid)], other, serving.log)
 
     assert all(_is_free(port) for port in settings)
 
@@ -195,20 +192,23 @@ def test_a_second_server_beside_the_first_is_refused(serving):
     assert serving.answers()
 
 
-def test_an_empty_database_is_refused_with_the_cure(settings, empty):
+@pytest.mark.usefixtures("settings")
+def test_an_empty_database_is_refused_with_the_cure(empty):
     (empty.folder / "var" / "pratique.db").unlink()
 
     assert "run `pdp init`" in _refusal()
 
 
-def test_files_for_tls_that_are_missing_are_named(settings, monkeypatch):
+@pytest.mark.usefixtures("settings")
+def test_files_for_tls_that_are_missing_are_named(monkeypatch):
     monkeypatch.setenv("PDP__SERVER__TLS_CERTIFICATE", "none.pem")
     monkeypatch.setenv("PDP__SERVER__TLS_KEY", "none.key")
 
     assert "server.tls_certificate: none.pem is not there" in _refusal()
 
 
-def test_files_for_tls_that_are_none_are_named(settings, monkeypatch, empty):
+@pytest.mark.usefixtures("settings")
+def test_files_for_tls_that_are_none_are_named(monkeypatch, empty):
     for variable, name in (("TLS_CERTIFICATE", "a.pem"), ("TLS_KEY", "a.key")):
         (empty.folder / name).write_text("nothing")
         monkeypatch.setenv(f"PDP__SERVER__{variable}", name)
@@ -216,7 +216,8 @@ def test_files_for_tls_that_are_none_are_named(settings, monkeypatch, empty):
     assert "no PEM certificate chain with its private key" in _refusal()
 
 
-def test_the_development_profile_stays_on_loopback(settings, monkeypatch):
+@pytest.mark.usefixtures("settings")
+def test_the_development_profile_stays_on_loopback(monkeypatch):
     monkeypatch.setenv("PDP__SERVER__HOST", "0.0.0.0")  # noqa: S104  what is refused
 
     assert "listens on loopback only" in _refusal()
@@ -234,14 +235,16 @@ def test_a_child_that_dies_at_once_is_started_again_more_and_more_slowly():
     assert waits == [0.5, 1.0, 2.0]
 
 
-def test_a_child_that_does_not_end_is_killed_with_all_that_it_started():
-    stubborn = ["sh", "-c", "trap '' TERM; tail -f /dev/null & wait"]
-    family = Family([Child("x", stubborn)], os.environ)
+def test_a_child_that_does_not_end_is_killed_with_all_that_it_started(tmp_path):
+    stubborn = "trap '' TERM; tail -f /dev/null & touch ready; wait"
+    family = Family([Child("x", ["sh", "-c", f"cd {tmp_path}; {stubborn}"])], os.environ)
     family.start()
     (child,) = family.children
     assert child.process is not None
+    wait_until((tmp_path / "ready").exists, child.process, tmp_path / "ready")
+    started = _family(child.process.pid)
 
     assert not family.stop(within=0.1)
 
-    with pytest.raises(ProcessLookupError):
-        os.killpg(child.process.pid, 0)
+    assert len(started) >= 2
+    assert not [pid for pid in started if _runs(pid)]

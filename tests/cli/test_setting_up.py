@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from pdp import __version__
 from pdp.cli import COMMANDS, main
 from pdp.store.database import Statement
+from tests.servers import free_port
 
 
 def _mode(path):
@@ -226,3 +227,24 @@ def test_authorities_that_cannot_be_read_are_named(shell, monkeypatch, content):
     monkeypatch.setenv("PDP__OUTBOUND__CA_BUNDLE", str(path))
 
     assert f"outbound.ca_bundle: {path}" in shell.refused("client", "list")
+
+
+def test_a_secret_comes_from_a_file_that_a_variable_names(shell, monkeypatch):
+    key = shell.folder / "var" / "master.key"
+    monkeypatch.setenv("PDP__KEYS__MASTER_FILE", str(key.rename(shell.folder / "secret")))
+
+    assert shell.result("keys", "list")
+    shown = {each["setting"]: each for each in shell.result("config", "show")}
+    assert shown["keys.master"]["from"] == "PDP__KEYS__MASTER_FILE"
+
+
+def test_a_file_with_a_secret_that_is_missing_is_named(shell, monkeypatch):
+    monkeypatch.setenv("PDP__KEYS__MASTER_FILE", "none.key")
+
+    assert "none.key" in shell.refused("config", "validate")
+
+
+def test_health_of_a_server_that_does_not_run_is_told(shell, monkeypatch):
+    monkeypatch.setenv("PDP__SERVER__MANAGEMENT_PORT", str(free_port()))
+
+    assert "pdp serve" in shell.refused("health", code=1)

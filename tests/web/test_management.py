@@ -27,11 +27,11 @@ def clock(database):
 
 def _get(application, path, method="GET"):
     """Ask as a server would; the validator checks both sides against PEP 3333."""
-    environ = {"PATH_INFO": path, "REQUEST_METHOD": method, "QUERY_STRING": ""}
+    environ = {"PATH_INFO": path, "REQUEST_METHOD": method, "QUERY_STRING": "", "SCRIPT_NAME": ""}
     setup_testing_defaults(environ)
     environ["wsgi.input"] = io.BytesIO()
     answered = []
-    chunks = validator(application)(environ, lambda status, headers: answered.append(status))
+    chunks = validator(application)(environ, lambda status, _headers: answered.append(status))
     try:
         body = b"".join(chunks)
     finally:

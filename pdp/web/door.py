@@ -1,0 +1,114 @@
+"""The short way in for programs: tokens, introspection, UserInfo and webhooks without Flask.
+
+The same handlers as behind Flask, with the same limits, headers and answers: a test compares the
+two doors. Flask's own work on a request costs more than answering one of these does. Whatever is
+out of the ordinary (another method, a body without a length or over the limit, an error that was
+raised) goes through Flask, which words every error in one place.
+"""
+
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import Any, Final
+
+from flask import Flask
+
+from pdp.domain.ids import SourceId
+from pdp.oidc import endpoints
+from pdp.oidc.endpoints import Call
+from pdp.oidc.request import Answer
+from pdp.oidc.server import Server
+from pdp.runtime import Runtime
+from pdp.web.context import RAISED, begin, end
+from pdp.web.peer import address_of
+from pdp.web.receive_webhook import Request, receive_webhook
+from pdp.web.security import security_headers
+from pdp.web.webhooks import headers_of
+
+Environ = dict[str, Any]
+Start = Callable[..., Any]
+
+_ENDPOINTS: Final[dict[tuple[str, str], Callable[[Server, Call], Answer]]] = {
+    ("POST", "/token"): endpoints.token,
+    ("POST", "/introspect"): endpoints.introspect,
+    ("POST", "/revoke"): endpoints.revoke,
+    ("GET", "/userinfo"): endpoints.userinfo,
+    ("POST", "/userinfo"): endpoints.userinfo,
+}
+_WEBHOOKS: Final = "/webhooks/"
+_STATUS: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+
+
+class Door:
+    """Answers what it knows by itself, and hands everything else to the application."""
+
+    def __init__(self, app: Flask) -> None:
+        self._application = app.wsgi_app
+        self._runtime: Runtime = app.extensions["pdp"]
+        self._server: Server = app.extensions["pdp.server"]
+        self._headers = tuple(security_headers(self._runtime.settings).items())
+        self._largest = self._runtime.settings.server.max_body_bytes
+        self._proxies = self._runtime.settings.server.trusted_proxies
+
+    def __call__(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
+        """Answer one request (PEP 3333)."""
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        endpoint = _ENDPOINTS.get((method, path))
+        is_webhook = method == "POST" and path.startswith(_WEBHOOKS)
+        length = self._length(environ, method)
+        if length is None or not (endpoint or is_webhook):
+            return self._application(environ, start_response)
+        identifier = begin(environ)
+        try:
+            body = environ["wsgi.input"].read(length) if length else b""
+            if endpoint is not None:
+                route, answer = path, endpoint(self._server, self._call(environ, body))
+            else:
+                route, answer = "/webhooks/<source>", self._webhook(environ, path, body)
+        except Exception as error:  # noqa: BLE001  Flask's error handlers word it, as all others
+            environ[RAISED] = error
+            return self._application(environ, start_response)
+        return self._send(environ, start_response, route, answer, identifier)
+
+    def _length(self, environ: Environ, method: str) -> int | None:
+        """Return the body's length; None for what Flask must look at."""
+        text = environ.get("CONTENT_LENGTH") or ("0" if method == "GET" else "")
+        if not (text.isascii() and text.isdigit()):
+            return None
+        length = int(text)
+        return length if length <= self._largest else None
+
+    def _call(self, environ: Environ, body: bytes) -> Call:
+        return Call(
+            body=body,
+            content_type=environ.get("CONTENT_TYPE", ""),
+            authorization=environ.get("HTTP_AUTHORIZATION"),
+            address=address_of(environ, self._proxies),
+        )
+
+    def _webhook(self, environ: Environ, path: str, body: bytes) -> Answer:
+        received = receive_webhook(
+            self._runtime,
+            Request(
+                source=SourceId(path.removeprefix(_WEBHOOKS)),
+                headers=headers_of(environ),
+                body=body,
+                address=address_of(environ, self._proxies),
+            ),
+        )
+        headers = [("Content-Type", received.content_type), *received.headers.items()]
+        return Answer(received.status.value, received.body.decode(), headers)
+
+    def _send(
+        self, environ: Environ, start_response: Start, route: str, answer: Answer, identifier: str
+    ) -> Iterable[bytes]:
+        body = answer.body.encode()
+        said = {name for name, _ in answer.headers}
+        headers = [
+            *answer.headers,
+            *(pair for pair in self._headers if pair[0] not in said),
+            ("Content-Length", str(len(body))),
+            ("X-Request-ID", identifier),
+        ]
+        end(environ, route, answer.status)
+        start_response(_STATUS[answer.status], headers)
+        return [body]
