@@ -53,15 +53,19 @@ def request_id() -> str:
     return cast("str", request.environ[_ID])
 
 
-def begin(environ: dict[str, Any]) -> str:
-    """Give a request its id, and begin to time it; return the id."""
+def request_id_of(environ: Mapping[str, Any]) -> str:
+    """Return the id of a request that has begun."""
+    return cast("str", environ[_ID])
+
+
+def begin(environ: dict[str, Any]) -> None:
+    """Give a request its id, and begin to time it."""
     theirs = environ.get("HTTP_X_REQUEST_ID", "")
     identifier = theirs if _SANE_ID.match(theirs) else new_id("req")
     environ[_ID] = identifier
     environ[_STARTED] = time.perf_counter()
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=identifier)
-    return identifier
 
 
 def end(environ: Mapping[str, Any], route: str, status: int) -> None:

@@ -7,6 +7,7 @@ raised) goes through Flask, which words every error in one place.
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -18,7 +19,8 @@ from pdp.oidc.endpoints import Call
 from pdp.oidc.request import Answer
 from pdp.oidc.server import Server
 from pdp.runtime import Runtime
-from pdp.web.context import RAISED, begin, end
+from pdp.web.context import RAISED, begin, end, request_id_of
+from pdp.web.errors import caught
 from pdp.web.peer import address_of
 from pdp.web.receive_webhook import Request, receive_webhook
 from pdp.web.security import security_headers
@@ -27,7 +29,9 @@ from pdp.web.webhooks import headers_of
 Environ = dict[str, Any]
 Start = Callable[..., Any]
 
-_ENDPOINTS: Final[dict[tuple[str, str], Callable[[Server, Call], Answer]]] = {
+Endpoint = Callable[[Server, Call], Answer]
+
+_ENDPOINTS: Final[dict[tuple[str, str], Endpoint]] = {
     ("POST", "/token"): endpoints.token,
     ("POST", "/introspect"): endpoints.introspect,
     ("POST", "/revoke"): endpoints.revoke,
@@ -35,6 +39,7 @@ _ENDPOINTS: Final[dict[tuple[str, str], Callable[[Server, Call], Answer]]] = {
     ("POST", "/userinfo"): endpoints.userinfo,
 }
 _WEBHOOKS: Final = "/webhooks/"
+_WEBHOOK_ROUTE: Final = "/webhooks/<source>"
 _STATUS: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
@@ -57,17 +62,19 @@ class Door:
         length = self._length(environ, method)
         if length is None or not (endpoint or is_webhook):
             return self._application(environ, start_response)
-        identifier = begin(environ)
-        try:
-            body = environ["wsgi.input"].read(length) if length else b""
-            if endpoint is not None:
-                route, answer = path, endpoint(self._server, self._call(environ, body))
-            else:
-                route, answer = "/webhooks/<source>", self._webhook(environ, path, body)
-        except Exception as error:  # noqa: BLE001  Flask's error handlers word it, as all others
-            environ[RAISED] = error
+        begin(environ)
+        answer = caught(partial(self._answer, environ, endpoint, length))
+        if isinstance(answer, Exception):
+            environ[RAISED] = answer
             return self._application(environ, start_response)
-        return self._send(environ, start_response, route, answer, identifier)
+        route = path if endpoint is not None else _WEBHOOK_ROUTE
+        return self._send(environ, start_response, route, answer)
+
+    def _answer(self, environ: Environ, endpoint: Endpoint | None, length: int) -> Answer:
+        body = environ["wsgi.input"].read(length) if length else b""
+        if endpoint is not None:
+            return endpoint(self._server, self._call(environ, body))
+        return self._webhook(environ, body)
 
     def _length(self, environ: Environ, method: str) -> int | None:
         """Return the body's length; None for what Flask must look at."""
@@ -85,11 +92,11 @@ class Door:
             address=address_of(environ, self._proxies),
         )
 
-    def _webhook(self, environ: Environ, path: str, body: bytes) -> Answer:
+    def _webhook(self, environ: Environ, body: bytes) -> Answer:
         received = receive_webhook(
             self._runtime,
             Request(
-                source=SourceId(path.removeprefix(_WEBHOOKS)),
+                source=SourceId(environ["PATH_INFO"].removeprefix(_WEBHOOKS)),
                 headers=headers_of(environ),
                 body=body,
                 address=address_of(environ, self._proxies),
@@ -99,7 +106,7 @@ class Door:
         return Answer(received.status.value, received.body.decode(), headers)
 
     def _send(
-        self, environ: Environ, start_response: Start, route: str, answer: Answer, identifier: str
+        self, environ: Environ, start_response: Start, route: str, answer: Answer
     ) -> Iterable[bytes]:
         body = answer.body.encode()
         said = {name for name, _ in answer.headers}
@@ -107,7 +114,7 @@ class Door:
             *answer.headers,
             *(pair for pair in self._headers if pair[0] not in said),
             ("Content-Length", str(len(body))),
-            ("X-Request-ID", identifier),
+            ("X-Request-ID", request_id_of(environ)),
         ]
         end(environ, route, answer.status)
         start_response(_STATUS[answer.status], headers)

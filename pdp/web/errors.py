@@ -4,10 +4,10 @@ The form follows the caller: OAuth JSON at protocol endpoints, problem details (
 programs, a page for people. Causes go to the log under the request's id, never to the caller.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
+from typing import Final, TypeVar
 
 import orjson
 import structlog
@@ -38,6 +38,8 @@ class Told:
     page: str
     field: str = ""
 
+
+T = TypeVar("T")
 
 _INTERNAL: Final = Told(
     500, "Something went wrong on our side; the reference finds it.", "internal"
@@ -81,6 +83,14 @@ def register(app: Flask) -> None:
     app.register_error_handler(MalformedSignal, _malformed)
     app.register_error_handler(DomainError, _domain)
     app.register_error_handler(Exception, _anything)
+
+
+def caught(work: Callable[[], T]) -> T | Exception:
+    """Return what `work` returns or raises: another door hands the latter to these handlers."""
+    try:
+        return work()
+    except Exception as error:  # noqa: BLE001  nothing may leave a request without an answer
+        return error
 
 
 def problem(

@@ -108,16 +108,18 @@ def _stop(program: Program) -> None:
 
 @contextmanager
 def _stopped_by_signals() -> Iterator[None]:
-    """Let SIGTERM end the block like Ctrl-C, so that the programs are stopped by both."""
+    """Let SIGTERM and SIGINT end the block, also where a shell had SIGINT ignored."""
 
     def interrupt(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    ending = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, interrupt) for number in ending]
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(ending, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _wait_for(url: str, program: Program, log: Path) -> None:
