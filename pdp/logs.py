@@ -77,6 +77,11 @@ def configure(level: str, stream: TextIO | None = None) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+def is_debugging() -> bool:
+    """Tell whether debug lines are written; asking costs less than making one for nothing."""
+    return logging.getLogger().isEnabledFor(logging.DEBUG)
+
+
 def redact(
     _logger: object, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:

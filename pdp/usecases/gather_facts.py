@@ -1,6 +1,7 @@
 """The PIP: what the rows say now becomes the facts that policies see."""
 
 from datetime import datetime
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from pdp.domain.access import (
@@ -141,6 +142,7 @@ def _subject(standing: Standing) -> SubjectFacts:
     )
 
 
+@lru_cache(maxsize=4096)
 def _address(text: str | None) -> IPv4Address | IPv6Address | None:
     if text is None:
         return None

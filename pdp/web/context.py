@@ -17,7 +17,7 @@ from flask import (
     request,
 )
 
-from pdp import metrics
+from pdp import logs, metrics
 from pdp.clock import new_id
 from pdp.oidc.server import Server
 from pdp.runtime import Runtime
@@ -72,6 +72,9 @@ def end(environ: Mapping[str, Any], route: str, status: int) -> None:
     """Count an answer, and write its line if it was none that went well."""
     seconds = time.perf_counter() - environ[_STARTED]
     metrics.request_answered(route, status, seconds)
+    # What went well is counted; a line for each would cost more than the answer did.
+    if status < _BAD and not logs.is_debugging():
+        return
     line = {
         "method": environ["REQUEST_METHOD"],
         "route": route,
@@ -79,7 +82,6 @@ def end(environ: Mapping[str, Any], route: str, status: int) -> None:
         "milliseconds": round(seconds * 1000, 1),
     }
     if status < _BAD:
-        # What went well is counted; a line for each would cost more than the answer did.
         _log.debug("request.answer.sent", **line)
     else:
         _log.info("request.answer.sent", **line)

@@ -22,7 +22,7 @@ def address_of(environ: Mapping[str, object], trusted: Sequence[Network]) -> str
     cannot be read, the proxy that passed it on counts as the visitor. Empty for a Unix socket.
     """
     nearest = str(environ.get("REMOTE_ADDR") or "")
-    if not is_trusted_proxy(nearest, trusted):
+    if not trusted or not is_trusted_proxy(nearest, trusted):
         return nearest
     forwarded = str(environ.get("HTTP_X_FORWARDED_FOR") or "")
     for entry in reversed(forwarded.split(",")):
