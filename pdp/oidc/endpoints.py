@@ -44,9 +44,11 @@ def token(server: Server, call: Call) -> Answer:
     parameters = _parameters(call)
     if isinstance(parameters, Answer):
         return parameters
-    with server.runtime.database.write() as tx:
-        request = _request(server, call, parameters, tx)
-        answer = server.token(request)
+
+    def issue(tx: Transaction) -> Answer:
+        return server.token(_request(server, call, parameters, tx))
+
+    answer = server.runtime.database.grouped(issue)
     if answer.status == HTTPStatus.OK:
         metrics.token_issued(parameters.values["grant_type"])
     return _slowed(server, call, answer)

@@ -9,20 +9,22 @@ import fcntl
 import os
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import psycopg
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from pdp.domain.errors import Unavailable
+from pdp.store.group_commit import GroupCommit, GroupedWork
 
 Value = str | int | float | bytes | bool | None
 Row = Sequence[Any]
+T = TypeVar("T")
 
 #: What SQLite says when the file, the disk or another writer is the trouble, not our statement.
 _SQLITE_DOWN: Final = frozenset(
@@ -105,6 +107,17 @@ class Transaction:
         """Begin; on SQLite take the write lock at once, so that no upgrade can deadlock."""
         self._driver.execute("BEGIN IMMEDIATE" if self._sqlite else "BEGIN")
 
+    def run_behind_savepoint(self, work: GroupedWork) -> None:
+        """Run one work of several; what it raises is kept for its caller, and undone."""
+        self._driver.execute("SAVEPOINT work")
+        if work.run(self):
+            self.flush()
+        else:
+            # After a full disk SQLite may have undone the whole transaction by itself: then
+            # there is no savepoint any more, this raises, and nobody's work is answered for.
+            self._driver.execute("ROLLBACK TO work")
+        self._driver.execute("RELEASE work")
+
     def commit(self) -> None:
         """Commit what both sides did."""
         self.flush()
@@ -128,6 +141,7 @@ class Database:
         self.engine = engine
         self.is_sqlite = engine.dialect.name == "sqlite"
         self._lock_path = f"{engine.url.database}.lock" if self.is_sqlite else None
+        self._group = GroupCommit(self._commit_all)
 
     @classmethod
     def open(
@@ -165,9 +179,39 @@ class Database:
             finally:
                 transaction.close()
 
+    def grouped(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` in a transaction that it may share with others; return once it is on disk.
+
+        SQLite commits one transaction at a time, and each waits for the disk. Whoever comes
+        while one is committed joins the next: their works run one after the other, each behind
+        a savepoint, and one commit answers all. A work that raises undoes its own changes only;
+        a commit that fails fails them all. PostgreSQL groups commits by itself.
+        """
+        if not self.is_sqlite:
+            with self.write() as tx:
+                return work(tx)
+        with self._unavailable_when_down():
+            return self._group.run(work)
+
     def close(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
+
+    def _commit_all(self, works: Sequence[GroupedWork]) -> None:
+        with self._turn(), self.engine.connect() as connection:
+            shared = Transaction(connection, sqlite=True)
+            parts = []
+            try:
+                shared.begin()
+                for work in works:
+                    part = Transaction(connection, sqlite=True)
+                    parts.append(part)
+                    part.run_behind_savepoint(work)
+                shared.commit()
+            finally:
+                # Not before: closing an ORM session rolls the connection back.
+                for part in (*parts, shared):
+                    part.close()
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

@@ -24,6 +24,7 @@ from pdp.runtime import Runtime
 from pdp.sources import SOURCES, signatures
 from pdp.sources.errors import MalformedSignal
 from pdp.sources.signatures import Authenticated, Delivery, Refusal, RefusalReason
+from pdp.store.database import Transaction
 from pdp.store.sources import ConfiguredSource
 from pdp.usecases.configuration import Configuration, NotInitialised
 from pdp.usecases.ingest_signal import Ingested, ingest_signals
@@ -139,7 +140,8 @@ def _apply(
 ) -> Ingested | Configuration:
     """Apply the signals; or return a newer configuration in which the source is another one."""
     body_digest = hashlib.sha256(request.body).hexdigest()
-    with runtime.database.write() as tx:
+
+    def ingest(tx: Transaction) -> Ingested | Configuration:
         configuration = runtime.configurations.current(tx)
         if configuration.sources.get(request.source) != believed.source:
             return configuration
@@ -153,6 +155,8 @@ def _apply(
             received_at=received_at,
             now=runtime.clock(),
         )
+
+    return runtime.database.grouped(ingest)
 
 
 def _authenticate(

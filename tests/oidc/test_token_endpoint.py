@@ -19,7 +19,8 @@ from tests.oidc.world import API, CHALLENGE, REDIRECT, VERIFIER, World, secret_o
 def claims_of(world: World, token: str) -> tuple[dict[str, object], dict[str, object]]:
     """Read a token as its receiver does: header and claims, by the published keys."""
     keys = world.runtime.configurations.latest.keys.public_jwks()
-    ring = KeySet([ECKey.import_key(orjson.dumps(key)) for key in keys["keys"]])
+    published: list[dict[str, str | list[str]]] = [{**key} for key in keys["keys"]]
+    ring = KeySet([ECKey.import_key(key) for key in published])
     decoded = jwt.decode(token, ring, algorithms=["ES256"])
     return dict(decoded.header), dict(decoded.claims)
 

@@ -1,0 +1,80 @@
+"""Group commit: threads that want to write at the same time share one commit.
+
+The first thread leads: it runs the works of all that wait, commits once, and each thread returns
+with its own answer. While it commits, the next group gathers. If the commit fails, so does every
+work of the group: none was answered before it was on disk.
+"""
+
+import contextvars
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any, Final, TypeVar
+
+#: Works of one commit: enough to hide the disk, few enough to keep the wait short.
+MOST_WORKS: Final = 64
+
+T = TypeVar("T")
+
+
+class GroupedWork:
+    """One thread's work, run by whichever thread leads, in the context of its own."""
+
+    __slots__ = ("_context", "_work", "answer", "failure", "future")
+
+    def __init__(self, work: Callable[[Any], Any]) -> None:
+        self._work = work
+        self._context = contextvars.copy_context()
+        self.future: Future[Any] = Future()
+        self.answer: Any = None
+        self.failure: BaseException | None = None
+
+    def run(self, tx: object) -> bool:
+        """Run the work; False if it raised, which its own thread will raise again."""
+        try:
+            self.answer = self._context.run(self._work, tx)
+        except BaseException as failure:  # noqa: BLE001  raised again where it belongs
+            self.failure = failure
+            return False
+        return True
+
+    def settle(self) -> None:
+        """Let the thread that waits go on with what its work came to."""
+        if self.failure is not None:
+            self.future.set_exception(self.failure)
+        else:
+            self.future.set_result(self.answer)
+
+
+class GroupCommit:
+    """Gathers works, and lets one thread at a time commit those that wait."""
+
+    def __init__(self, commit_all: Callable[[Sequence[GroupedWork]], None]) -> None:
+        self._commit_all = commit_all
+        self._waiting: list[GroupedWork] = []
+        self._gathering = threading.Lock()
+        self._leading = threading.Lock()
+
+    def run(self, work: Callable[[Any], T]) -> T:
+        """Return what `work` returns, or raise what it raises, once its group is committed."""
+        mine = GroupedWork(work)
+        with self._gathering:
+            self._waiting.append(mine)
+        while not mine.future.done():
+            # Whoever waited here may find that the thread before has done the work already.
+            with self._leading:
+                if not mine.future.done():
+                    self._lead()
+        answer: T = mine.future.result()
+        return answer
+
+    def _lead(self) -> None:
+        with self._gathering:
+            group, self._waiting = self._waiting[:MOST_WORKS], self._waiting[MOST_WORKS:]
+        try:
+            self._commit_all(group)
+        except BaseException as failure:  # noqa: BLE001  raised again in every thread of the group
+            for work in group:
+                work.failure = work.failure or failure
+        for work in group:
+            work.settle()

@@ -1,0 +1,111 @@
+"""Works that share a commit: each gets its own answer, after the disk has it, or none does."""
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from pdp.domain.errors import Unavailable
+from pdp.store import clients, single_use
+from pdp.store.database import Database, Transaction
+from pdp.store.group_commit import GroupCommit, GroupedWork
+from pdp.store.single_use import Kind
+from tests.builders import NOW
+from tests.deployment import a_client
+
+LATER = NOW + timedelta(minutes=1)
+
+
+def spending(value: str) -> Callable[[Transaction], bool]:
+    """A work that uses a value up."""
+    return lambda tx: single_use.spend(tx, Kind.DEVICE_NONCE, value, expires_at=LATER)
+
+
+def is_spent(database: Database, value: str) -> bool:
+    """Tell whether a value was used up, by trying to."""
+    with database.write() as tx:
+        return not spending(value)(tx)
+
+
+def test_a_work_is_answered_and_stays(database: Database):
+    assert database.grouped(spending("one")) is True
+    assert database.grouped(spending("one")) is False
+    assert is_spent(database, "one")
+
+
+def test_a_work_that_raises_undoes_itself(database: Database):
+    def fails(tx: Transaction) -> None:
+        spending("one")(tx)
+        raise LookupError("on purpose")
+
+    with pytest.raises(LookupError, match="on purpose"):
+        database.grouped(fails)
+
+    assert not is_spent(database, "one")
+
+
+def test_of_many_works_at_once_each_gets_its_own_answer_and_one_wins(database: Database):
+    barrier = threading.Barrier(16)
+    answers: dict[int, bool | str] = {}
+
+    def work(number: int) -> None:
+        def spend(tx: Transaction) -> bool:
+            if number % 4 == 0:
+                spending(f"own-{number}")(tx)
+                raise LookupError(str(number))
+            spending(f"own-{number}")(tx)
+            return spending("shared")(tx)
+
+        barrier.wait()
+        try:
+            answers[number] = database.grouped(spend)
+        except LookupError as failure:
+            answers[number] = str(failure)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert {answers[number] for number in range(0, 16, 4)} == {"0", "4", "8", "12"}
+    assert sum(answer is True for answer in answers.values()) == 1
+    assert all(is_spent(database, f"own-{number}") is (number % 4 != 0) for number in range(16))
+
+
+def test_orm_changes_of_one_work_survive_the_undoing_of_another(sqlite_url: str):
+    database = Database.open(sqlite_url)
+    added = GroupedWork(lambda tx: clients.add(tx, a_client("kept"), now=NOW))
+    refused = GroupedWork(lambda tx: (clients.add(tx, a_client("lost"), now=NOW), 1 / 0))
+    also_added = GroupedWork(lambda tx: clients.add(tx, a_client("kept-too"), now=NOW))
+
+    database._commit_all([added, refused, also_added])  # noqa: SLF001  the group's order is the point
+
+    with database.read() as tx:
+        assert set(clients.load_all(tx)) == {"kept", "kept-too"}
+    database.close()
+
+
+def test_a_commit_that_fails_answers_nobody():
+    def commit_all(works: object) -> None:
+        assert isinstance(works, list)
+        for work in works:
+            work.run(None)
+        raise Unavailable("the disk is full")
+
+    group = GroupCommit(commit_all)
+
+    with pytest.raises(Unavailable):
+        group.run(lambda _tx: "issued")
+
+
+def test_an_unreadable_database_is_unavailable_to_every_work(sqlite_url: str):
+    database = Database.open(sqlite_url)
+    database.grouped(spending("one"))
+    database.close()
+    with open(str(database.engine.url.database), "wb") as file:  # noqa: PTH123  spoilt on purpose
+        file.write(b"no database" * 10_000)
+
+    with pytest.raises(Unavailable):
+        database.grouped(spending("two"))
