@@ -8,9 +8,11 @@ from pdp.cli.context import pass_runtime
 from pdp.cli.invocation import Output, current
 from pdp.cli.output import say, show
 from pdp.domain.access import Outcome
+from pdp.domain.subject import normalise_username
 from pdp.policy.explain import ConditionTrace, Explanation, PolicyTrace
 from pdp.runtime import Runtime
-from pdp.store import decisions
+from pdp.store import decisions, subjects
+from pdp.store.database import Transaction
 from pdp.store.decisions import DecisionRecord, facts_out
 from pdp.usecases.explain_decision import ExplainedDecision, explain_decision
 
@@ -21,7 +23,7 @@ def decision() -> None:
 
 
 @decision.command("list")
-@click.option("--user-id", default="", help="Only decisions about this person (`usr_…`).")
+@click.option("--subject", default="", help="Only about this person: username, or `usr_…`.")
 @click.option("--device", "device_id", default="", help="Only decisions about this device.")
 @click.option("--client", "client_id", default="", help="Only decisions for this client.")
 @click.option("--outcome", type=click.Choice([outcome.wire for outcome in Outcome]), default=None)
@@ -29,7 +31,7 @@ def decision() -> None:
 @pass_runtime
 def list_decisions(  # noqa: PLR0917  each option is one filter
     runtime: Runtime,
-    user_id: str,
+    subject: str,
     device_id: str,
     client_id: str,
     outcome: str | None,
@@ -39,7 +41,7 @@ def list_decisions(  # noqa: PLR0917  each option is one filter
     with runtime.database.read() as tx:
         found = decisions.recent(
             tx,
-            subject_id=user_id,
+            subject_id=_subject_id(tx, subject),
             device_id=device_id,
             client_id=client_id,
             outcome=outcome or "",
@@ -77,6 +79,12 @@ def show_decision(runtime: Runtime, decision_id: str) -> None:
         show(record)
         _tell_trace(explained.explanation)
     _warn(explained)
+
+
+def _subject_id(tx: Transaction, name: str) -> str:
+    """Return a person's pseudonym; a name that nobody bears may be one of somebody erased."""
+    found = subjects.find(tx, normalise_username(name)) if name else None
+    return name if found is None else found.id
 
 
 def _record(record: DecisionRecord) -> dict[str, object]:

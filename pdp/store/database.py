@@ -9,6 +9,8 @@ import fcntl
 import os
 import re
 import sqlite3
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -39,6 +41,9 @@ _SQLITE_DOWN: Final = frozenset(
         sqlite3.SQLITE_NOTADB,
     }
 )
+
+
+_DATABASE_ERRORS: Final = (sa.exc.SQLAlchemyError, sqlite3.Error, psycopg.Error)
 
 
 class Statement:
@@ -142,6 +147,12 @@ class Database:
         self.is_sqlite = engine.dialect.name == "sqlite"
         self._lock_path = f"{engine.url.database}.lock" if self.is_sqlite else None
         self._group = GroupCommit(self._commit_all)
+        self._kept: deque[sa.Connection] = deque()
+        pool = engine.pool
+        if not isinstance(pool, sa.QueuePool):
+            raise TypeError(f"the engine needs a pool of bounded size, not {type(pool).__name__}")
+        self._slots = threading.BoundedSemaphore(pool.size())
+        self._patience = pool.timeout()
 
     @classmethod
     def open(
@@ -156,7 +167,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         """Read: each statement sees the newest committed state; nothing is written."""
-        with self._unavailable_when_down(), self.engine.connect() as connection:
+        with self._unavailable_when_down(), self._connection() as connection:
             transaction = Transaction(connection, sqlite=self.is_sqlite)
             try:
                 yield transaction
@@ -169,7 +180,7 @@ class Database:
         with (
             self._unavailable_when_down(),
             self._turn(),
-            self.engine.connect() as connection,
+            self._connection() as connection,
         ):
             transaction = Transaction(connection, sqlite=self.is_sqlite)
             try:
@@ -194,11 +205,12 @@ class Database:
             return self._group.run(work)
 
     def close(self) -> None:
-        """Close every pooled connection."""
+        """Close every connection that nobody uses."""
+        self._drop_kept()
         self.engine.dispose()
 
     def _commit_all(self, works: Sequence[GroupedWork]) -> None:
-        with self._turn(), self.engine.connect() as connection:
+        with self._turn(), self._connection() as connection:
             shared = Transaction(connection, sqlite=True)
             parts = []
             try:
@@ -212,6 +224,40 @@ class Database:
                 # Not before: closing an ORM session rolls the connection back.
                 for part in (*parts, shared):
                     part.close()
+
+    @contextmanager
+    def _connection(self) -> Iterator[sa.Connection]:
+        """Lend a connection, and keep it for the next one: the last used comes first.
+
+        Checking one out of the engine's pool and in again costs more than a read. One that a
+        database error came from is thrown away.
+        """
+        if not self._slots.acquire(timeout=self._patience):
+            raise Unavailable("every database connection is in use")
+        try:
+            connection = self._last_used() or self.engine.connect()
+            try:
+                yield connection
+            except _DATABASE_ERRORS:
+                connection.invalidate()
+                connection.close()
+                raise
+            except BaseException:
+                self._kept.append(connection)
+                raise
+            self._kept.append(connection)
+        finally:
+            self._slots.release()
+
+    def _last_used(self) -> sa.Connection | None:
+        try:
+            return self._kept.pop()
+        except IndexError:
+            return None
+
+    def _drop_kept(self) -> None:
+        while (connection := self._last_used()) is not None:
+            connection.close()
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -246,6 +292,7 @@ class Database:
     def _raise_if_ours(self, error: BaseException | None) -> None:
         """Raise what is a mistake in our SQL; drop connections that the outage broke."""
         if isinstance(error, psycopg.OperationalError):
+            self._drop_kept()
             self.engine.dispose()
             return
         # Only the primary code counts: extended codes keep it in their low byte.
@@ -283,7 +330,8 @@ def engine_options(url: str, *, pool_size: int, busy_timeout: timedelta) -> dict
         "connect_args": arguments,
         "isolation_level": "AUTOCOMMIT",
         "pool_size": pool_size,
-        "max_overflow": 0,
+        # A few more than `Database` lends, for whoever asks the engine itself (migrations).
+        "max_overflow": 2,
         "pool_timeout": seconds,
         "pool_pre_ping": False,
     }

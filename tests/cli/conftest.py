@@ -49,7 +49,7 @@ class Shell:
 @pytest.fixture(scope="session")
 def initialised(tmp_path_factory) -> Path:
     """A folder as `pdp init --issuer` leaves it; others are copied from it."""
-    folder = tmp_path_factory.mktemp("initialised")
+    folder: Path = tmp_path_factory.mktemp("initialised")
     with pytest.MonkeyPatch.context() as patch:
         _enter(folder, patch)
         Shell(folder).told("init", "--issuer", "https://id.example.com")

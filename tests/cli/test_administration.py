@@ -7,6 +7,7 @@ import pytest
 
 from pdp.cli.context import opened_runtime
 from pdp.domain.compliance import Compliance
+from pdp.domain.ids import DecisionId
 from pdp.policy.defaults import default_policies
 from pdp.policy.evaluate import evaluate
 from pdp.store import clients, decisions, sessions
@@ -237,7 +238,9 @@ def test_a_decision_is_explained(shell):
     sick = facts(device=device_facts(compliance=Compliance.NOT_COMPLIANT))
     database = shell.database()
     with database.write() as tx:
-        decisions.append(tx, decisions.row_of("dec_1", sick, evaluate(default_policies(), sick)))
+        decisions.append(
+            tx, decisions.row_of(DecisionId("dec_1"), sick, evaluate(default_policies(), sick))
+        )
     database.close()
 
     assert shell.result("decision", "list", "--outcome", "remediate")[0]["id"] == "dec_1"
@@ -250,7 +253,7 @@ def test_a_decision_is_explained(shell):
 
 def test_it_is_said_when_a_decisions_policies_are_gone(shell):
     sick = facts()
-    row = decisions.row_of("dec_1", sick, evaluate(default_policies(), sick))
+    row = decisions.row_of(DecisionId("dec_1"), sick, evaluate(default_policies(), sick))
     database = shell.database()
     with database.write() as tx:
         decisions.append(tx, {**row, "policy_version": "sha256:gone"})

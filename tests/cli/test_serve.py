@@ -23,7 +23,7 @@ PDP = [sys.executable, "-m", "pdp"]
 class Serving:
     """A running `pdp serve`."""
 
-    process: subprocess.Popen
+    process: subprocess.Popen[bytes]
     issuer: str
     management: str
     log: Path

@@ -4,6 +4,7 @@ import pytest
 
 from pdp.domain.compliance import Compliance
 from pdp.domain.errors import NotFound
+from pdp.domain.ids import DecisionId
 from pdp.policy.defaults import default_policies
 from pdp.policy.evaluate import evaluate
 from pdp.policy.ternary import Ternary
@@ -22,7 +23,7 @@ SICK = facts(device=device_facts(compliance=Compliance.NOT_COMPLIANT))
 def runtime(database):
     """A deployment that has decided once, under the default policies."""
     runtime = a_deployment(database)
-    row = decisions.row_of("dec_1", SICK, evaluate(default_policies(), SICK))
+    row = decisions.row_of(DecisionId("dec_1"), SICK, evaluate(default_policies(), SICK))
     with database.write() as tx:
         decisions.append(tx, row)
         decisions.append(tx, {**row, "id": "dec_lost", "policy_version": "sha256:gone"})

@@ -6,6 +6,7 @@ import pytest
 
 from pdp.domain.errors import NotFound
 from pdp.domain.events import Action
+from pdp.domain.ids import SourceId
 from pdp.jose.device_enrolment import token_digest
 from pdp.store import audit_trail, device_keys
 from pdp.usecases.administer_device import block_device
@@ -89,7 +90,7 @@ def test_a_source_is_shut_and_opened_once_each(runtime):
 
 def test_a_source_that_is_not_there_is_not_found(runtime):
     with runtime.database.write() as tx, pytest.raises(NotFound):
-        disable_source(tx, runtime.envelope, "none", actor="cli:ada", now=NOW)
+        disable_source(tx, runtime.envelope, SourceId("none"), actor="cli:ada", now=NOW)
 
 
 def test_a_devices_story_has_what_was_said_and_done_the_newest_first(runtime):

@@ -8,6 +8,7 @@ from joserfc.jwk import ECKey
 from pdp.domain.client import ClientSecret, Resource
 from pdp.domain.errors import Conflict, NotFound
 from pdp.domain.events import Action
+from pdp.domain.ids import ClientId
 from pdp.store import audit_trail, clients
 from pdp.usecases.client_uris import redirect_uri_problem, server_uri_problem
 from pdp.usecases.register_client import (
@@ -23,6 +24,7 @@ from tests.deployment import a_client
 
 CALLBACK = "https://wiki.example/callback"
 DAY = timedelta(hours=24)
+WIKI = ClientId("wiki")
 
 
 def _relying_party(**changes):
@@ -142,7 +144,7 @@ def test_all_problems_are_told_at_once(database):
 def test_the_old_secret_works_until_the_overlap_ends(database):
     _register(database, _relying_party(secrets=(ClientSecret(digest="first", created_at=NOW),)))
     with database.write() as tx:
-        rotate_client_secret(tx, "wiki", "second", overlap=DAY, actor="cli:ada", now=NOW)
+        rotate_client_secret(tx, WIKI, "second", overlap=DAY, actor="cli:ada", now=NOW)
 
     newest, old = _stored(database).secrets
     assert (newest.digest, newest.expires_at) == ("second", None)
@@ -152,7 +154,7 @@ def test_the_old_secret_works_until_the_overlap_ends(database):
 def test_without_overlap_the_old_secret_ends_at_once(database):
     _register(database, _relying_party(secrets=(ClientSecret(digest="first", created_at=NOW),)))
     with database.write() as tx:
-        rotate_client_secret(tx, "wiki", "second", overlap=0 * DAY, actor="cli:ada", now=NOW)
+        rotate_client_secret(tx, WIKI, "second", overlap=0 * DAY, actor="cli:ada", now=NOW)
 
     assert [secret.digest for secret in _stored(database).secrets] == ["second"]
 
@@ -160,8 +162,8 @@ def test_without_overlap_the_old_secret_ends_at_once(database):
 def test_a_third_secret_ends_the_first_and_never_lengthens_the_second(database):
     _register(database, _relying_party(secrets=(ClientSecret(digest="first", created_at=NOW),)))
     with database.write() as tx:
-        rotate_client_secret(tx, "wiki", "second", overlap=DAY, actor="cli:ada", now=NOW)
-        rotate_client_secret(tx, "wiki", "third", overlap=DAY, actor="cli:ada", now=NOW)
+        rotate_client_secret(tx, WIKI, "second", overlap=DAY, actor="cli:ada", now=NOW)
+        rotate_client_secret(tx, WIKI, "third", overlap=DAY, actor="cli:ada", now=NOW)
 
     assert [secret.digest for secret in _stored(database).secrets] == ["third", "second"]
 
@@ -170,17 +172,17 @@ def test_a_client_without_secret_gets_none(database):
     _register(database, _relying_party(**_PUBLIC))
 
     with database.write() as tx, pytest.raises(BadClient, match="without a secret"):
-        rotate_client_secret(tx, "wiki", "x", overlap=DAY, actor="cli:ada", now=NOW)
+        rotate_client_secret(tx, WIKI, "x", overlap=DAY, actor="cli:ada", now=NOW)
 
 
 def test_disabling_and_enabling_is_recorded_once_each(database):
     _register(database, _relying_party())
     with database.write() as tx:
         changes = [
-            disable_client(tx, "wiki", actor="cli:ada", now=NOW),
-            disable_client(tx, "wiki", actor="cli:ada", now=NOW),
-            enable_client(tx, "wiki", actor="cli:ada", now=NOW),
-            enable_client(tx, "wiki", actor="cli:ada", now=NOW),
+            disable_client(tx, WIKI, actor="cli:ada", now=NOW),
+            disable_client(tx, WIKI, actor="cli:ada", now=NOW),
+            enable_client(tx, WIKI, actor="cli:ada", now=NOW),
+            enable_client(tx, WIKI, actor="cli:ada", now=NOW),
         ]
 
     assert changes == [True, False, True, False]
@@ -191,11 +193,11 @@ def test_disabling_and_enabling_is_recorded_once_each(database):
 
 def test_who_is_not_registered_cannot_be_disabled(database):
     with database.write() as tx, pytest.raises(NotFound):
-        disable_client(tx, "wiki", actor="cli:ada", now=NOW)
+        disable_client(tx, WIKI, actor="cli:ada", now=NOW)
 
 
 def test_a_resource_is_registered_with_its_client(database):
-    resource = Resource(identifier="https://api.example", scopes=frozenset({"read"}), client="wiki")
+    resource = Resource(identifier="https://api.example", scopes=frozenset({"read"}), client=WIKI)
     _register(database, _relying_party())
     with database.write() as tx:
         register_resource(tx, resource, actor="cli:ada", now=NOW)

@@ -162,9 +162,8 @@ def test_both_doors_answer_503_and_change_nothing_when_the_database_is_gone(
 
 
 def _take_away(world: World) -> None:
-    engine = world.database.engine
-    engine.dispose()
-    path = str(engine.url.database)
+    world.database.close()
+    path = str(world.database.engine.url.database)
     with open(path, "wb") as file:  # noqa: PTH123  the file is made unreadable on purpose
         file.write(b"this is no database at all, and was never one" * 1000)
     assert isinstance(world.clock, FrozenClock)

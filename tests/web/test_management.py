@@ -2,6 +2,8 @@
 
 import io
 import json
+from contextlib import closing
+from typing import Any
 from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
 
@@ -31,11 +33,13 @@ def _get(application, path, method="GET"):
     setup_testing_defaults(environ)
     environ["wsgi.input"] = io.BytesIO()
     answered = []
-    chunks = validator(application)(environ, lambda status, _headers: answered.append(status))
-    try:
+
+    def start_response(status, _headers, _failure=None):
+        answered.append(status)
+
+    answer: Any = validator(application)(environ, start_response)
+    with closing(answer) as chunks:
         body = b"".join(chunks)
-    finally:
-        chunks.close()
     return int(answered[0].split()[0]), body
 
 
