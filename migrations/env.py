@@ -1,6 +1,7 @@
 """Run migrations over the connection that the caller opened; no web application is needed."""
 
 from alembic import context
+
 from pdp.store import tables  # noqa: F401  completes Base.metadata
 from pdp.store.base import Base
 

@@ -1,6 +1,14 @@
 """The application object for WSGI servers: `granian --interface wsgi pdp.wsgi:application`."""
 
-from pdp.app import create_app
-from pdp.web.door import Door
+import atexit
 
-application = Door(create_app())
+from pdp.app import create_app
+from pdp.runtime import Runtime
+from pdp.web.door import Door
+from pdp.web.gate import Gate, slow_slots
+
+_app = create_app()
+_runtime: Runtime = _app.extensions["pdp"]
+# Records that wait are written when the process ends.
+atexit.register(_runtime.decision_log.close)
+application = Gate(Door(_app), slots=slow_slots(_runtime.settings.server.threads))

@@ -236,16 +236,18 @@ class Database:
             raise Unavailable("every database connection is in use")
         try:
             connection = self._last_used() or self.engine.connect()
+            sound = True
             try:
                 yield connection
             except _DATABASE_ERRORS:
-                connection.invalidate()
-                connection.close()
+                sound = False
                 raise
-            except BaseException:
-                self._kept.append(connection)
-                raise
-            self._kept.append(connection)
+            finally:
+                if sound:
+                    self._kept.append(connection)
+                else:
+                    connection.invalidate()
+                    connection.close()
         finally:
             self._slots.release()
 

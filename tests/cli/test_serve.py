@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import pytest
 import requests
 
 from pdp.cli.processes import Child, Family
+from tests.outbound.peers import Authority
 from tests.servers import free_port, running, wait_until
 
 PDP = [sys.executable, "-m", "pdp"]
@@ -152,6 +154,32 @@ def test_sigterm_ends_it_clean_and_nothing_stays(serving, settings, empty):
         if "server.stop.finished" in line
     ]
     assert [event["clean"] for event in finished] == [True]
+
+
+def test_it_speaks_tls_itself(settings, empty, monkeypatch):
+    port, _ = settings
+    authority = Authority.made_in(empty.folder)
+    authority.server_for("localhost")
+    for variable in ("TLS_CERTIFICATE", "TLS_KEY"):
+        # One file holds both: the chain, and the key in front of it.
+        monkeypatch.setenv(f"PDP__SERVER__{variable}", str(empty.folder / "localhost.pem"))
+    monkeypatch.setenv("PDP__ISSUER", f"https://localhost:{port}")
+    monkeypatch.setenv("PDP__DEV", "false")
+    log = empty.folder / "serve.log"
+    with running([*PDP, "serve"], log) as process:
+        wait_until(lambda: "health:" in log.read_text(), process, log)
+        spoken = requests.get(
+            f"https://localhost:{port}/jwks", verify=str(authority.bundle), timeout=30
+        )
+        context = ssl.create_default_context(cafile=authority.bundle)
+        with socket.create_connection(("localhost", port), timeout=30) as plain:
+            tls = context.wrap_socket(plain, server_hostname="localhost")
+            version = tls.version()
+            tls.close()
+
+    assert spoken.ok
+    assert version in {"TLSv1.2", "TLSv1.3"}
+    assert "DEVELOPMENT PROFILE" not in log.read_text()
 
 
 @pytest.mark.parametrize("part", ["worker", "http"])

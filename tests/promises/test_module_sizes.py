@@ -14,7 +14,13 @@ FORBIDDEN_NAMES: Final = re.compile(
     r"(?:util|helper|common|misc|constant|type|enum|manager|service)s?", re.IGNORECASE
 )
 #: The only places that may catch everything: the last resort of a request, and of a job.
-LAST_RESORTS: Final = frozenset({"pdp/web/errors.py", "pdp/worker/loop.py"})
+LAST_RESORTS: Final = frozenset(
+    {
+        "pdp/web/errors.py",
+        "pdp/worker/loop.py",
+        "pdp/store/group_commit.py",  # carries what was raised over to the thread it belongs to
+    }
+)
 
 _CATCHES_EVERYTHING: Final = re.compile(
     r"^\s*except(\s+\(?.*\b(Base)?Exception\b.*)?\s*:", re.MULTILINE

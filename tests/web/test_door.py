@@ -171,6 +171,4 @@ def _take_away(world: World) -> None:
 
 def _comparable(headers: dict[str, str]) -> dict[str, str]:
     # A cookie is another one for each visitor.
-    return {
-        name.lower(): value for name, value in headers.items() if name.lower() != "set-cookie"
-    }
+    return {name.lower(): value for name, value in headers.items() if name.lower() != "set-cookie"}
