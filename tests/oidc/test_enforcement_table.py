@@ -387,7 +387,7 @@ def test_userinfo_when_the_policy_says_remediate_or_block_is_an_invalid_token(
 
     assert answer.status == 401
     assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
-    assert answer.body == {}
+    assert answer.body == {"error": "invalid_token"}
 
 
 # Sessions that run already
