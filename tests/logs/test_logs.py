@@ -22,6 +22,8 @@ def written():
     root = logging.getLogger()
     before = root.handlers[:], root.level, structlog.get_config()
     stream = io.StringIO()
+    # Another test's request may have been answered in this thread before.
+    structlog.contextvars.clear_contextvars()
     logs.configure("debug", stream)
     yield stream
     root.handlers[:], level, config = before
