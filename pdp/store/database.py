@@ -43,17 +43,36 @@ _SQLITE_DOWN: Final = frozenset(
 )
 
 
+_NAMED: Final = re.compile(r":([a-z_]+)")
+
+_IDLE: Final = psycopg.pq.TransactionStatus.IDLE
+
 _DATABASE_ERRORS: Final = (sa.exc.SQLAlchemyError, sqlite3.Error, psycopg.Error)
 
 
 class Statement:
     """SQL text with `:name` parameters, translated once for both drivers."""
 
-    __slots__ = ("postgresql", "sqlite")
+    __slots__ = ("names", "postgresql", "sqlite")
 
     def __init__(self, text: str) -> None:
         self.sqlite = text
-        self.postgresql = re.sub(r":([a-z_]+)", r"%(\1)s", text.replace("%", "%%"))
+        #: The names in the order of PostgreSQL's `$1`, `$2`, ...: each once, however often used.
+        self.names = tuple(dict.fromkeys(_NAMED.findall(text)))
+        self.postgresql = _NAMED.sub(lambda m: f"${self.names.index(m[1]) + 1}", text)
+
+
+class Link:
+    """A connection with what it takes to speak to it directly, kept from one use to the next."""
+
+    __slots__ = ("connection", "cursor", "driver")
+
+    def __init__(self, connection: sa.Connection, *, sqlite: bool) -> None:
+        self.connection = connection
+        driver: Any = connection.connection.driver_connection
+        self.driver = driver
+        # Making a cursor and binding parameters by name cost psycopg as much as a statement.
+        self.cursor: Any = self.driver if sqlite else psycopg.RawCursor(driver)
 
 
 class Transaction:
@@ -63,11 +82,12 @@ class Transaction:
     together whichever way each was written.
     """
 
-    __slots__ = ("_connection", "_driver", "_orm", "_sqlite")
+    __slots__ = ("_cursor", "_driver", "_link", "_orm", "_sqlite")
 
-    def __init__(self, connection: sa.Connection, *, sqlite: bool) -> None:
-        self._connection = connection
-        self._driver: Any = connection.connection.driver_connection
+    def __init__(self, link: Link, *, sqlite: bool) -> None:
+        self._link = link
+        self._driver = link.driver
+        self._cursor = link.cursor
         self._sqlite = sqlite
         self._orm: Session | None = None
 
@@ -89,7 +109,7 @@ class Transaction:
     def orm(self) -> Session:
         """The ORM session of this transaction, for administration; flushed, never committed."""
         if self._orm is None:
-            self._orm = Session(bind=self._connection, expire_on_commit=False)
+            self._orm = Session(bind=self._link.connection, expire_on_commit=False)
         return self._orm
 
     @property
@@ -103,30 +123,32 @@ class Transaction:
             self._orm.flush()
 
     def _execute(self, statement: Statement, parameters: Mapping[str, Value]) -> Any:  # noqa: ANN401  two drivers' cursors
-        self.flush()
+        if self._orm is not None:
+            self._orm.flush()
         if self._sqlite:
-            return self._driver.execute(statement.sqlite, parameters)
-        return self._driver.execute(statement.postgresql, parameters, prepare=True)
+            return self._cursor.execute(statement.sqlite, parameters)
+        ordered = [parameters[name] for name in statement.names]
+        return self._cursor.execute(statement.postgresql, ordered, prepare=True)
 
     def begin(self) -> None:
         """Begin; on SQLite take the write lock at once, so that no upgrade can deadlock."""
-        self._driver.execute("BEGIN IMMEDIATE" if self._sqlite else "BEGIN")
+        self._cursor.execute("BEGIN IMMEDIATE" if self._sqlite else "BEGIN")
 
     def run_behind_savepoint(self, work: GroupedWork) -> None:
         """Run one work of several; what it raises is kept for its caller, and undone."""
-        self._driver.execute("SAVEPOINT work")
+        self._cursor.execute("SAVEPOINT work")
         if work.run(self):
             self.flush()
         else:
             # After a full disk SQLite may have undone the whole transaction by itself: then
             # there is no savepoint any more, this raises, and nobody's work is answered for.
-            self._driver.execute("ROLLBACK TO work")
-        self._driver.execute("RELEASE work")
+            self._cursor.execute("ROLLBACK TO work")
+        self._cursor.execute("RELEASE work")
 
     def commit(self) -> None:
         """Commit what both sides did."""
         self.flush()
-        self._driver.execute("COMMIT")
+        self._cursor.execute("COMMIT")
 
     def close(self) -> None:
         """Undo whatever is open and let go of the ORM session."""
@@ -134,8 +156,8 @@ class Transaction:
             self._orm.close()
         if self._sqlite:
             if self._driver.in_transaction:
-                self._driver.execute("ROLLBACK")
-        elif not self._driver.closed:
+                self._cursor.execute("ROLLBACK")
+        elif self._driver.pgconn.transaction_status != _IDLE and not self._driver.closed:
             self._driver.rollback()
 
 
@@ -147,7 +169,7 @@ class Database:
         self.is_sqlite = engine.dialect.name == "sqlite"
         self._lock_path = f"{engine.url.database}.lock" if self.is_sqlite else None
         self._group = GroupCommit(self._commit_all)
-        self._kept: deque[sa.Connection] = deque()
+        self._kept: deque[Link] = deque()
         pool = engine.pool
         if not isinstance(pool, sa.QueuePool):
             raise TypeError(f"the engine needs a pool of bounded size, not {type(pool).__name__}")
@@ -167,8 +189,8 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         """Read: each statement sees the newest committed state; nothing is written."""
-        with self._unavailable_when_down(), self._connection() as connection:
-            transaction = Transaction(connection, sqlite=self.is_sqlite)
+        with self._unavailable_when_down(), self._link() as link:
+            transaction = Transaction(link, sqlite=self.is_sqlite)
             try:
                 yield transaction
             finally:
@@ -180,9 +202,9 @@ class Database:
         with (
             self._unavailable_when_down(),
             self._turn(),
-            self._connection() as connection,
+            self._link() as link,
         ):
-            transaction = Transaction(connection, sqlite=self.is_sqlite)
+            transaction = Transaction(link, sqlite=self.is_sqlite)
             try:
                 transaction.begin()
                 yield transaction
@@ -210,13 +232,13 @@ class Database:
         self.engine.dispose()
 
     def _commit_all(self, works: Sequence[GroupedWork]) -> None:
-        with self._turn(), self._connection() as connection:
-            shared = Transaction(connection, sqlite=True)
+        with self._turn(), self._link() as link:
+            shared = Transaction(link, sqlite=True)
             parts = []
             try:
                 shared.begin()
                 for work in works:
-                    part = Transaction(connection, sqlite=True)
+                    part = Transaction(link, sqlite=True)
                     parts.append(part)
                     part.run_behind_savepoint(work)
                 shared.commit()
@@ -226,7 +248,7 @@ class Database:
                     part.close()
 
     @contextmanager
-    def _connection(self) -> Iterator[sa.Connection]:
+    def _link(self) -> Iterator[Link]:
         """Lend a connection, and keep it for the next one: the last used comes first.
 
         Checking one out of the engine's pool and in again costs more than a read. One that a
@@ -235,31 +257,31 @@ class Database:
         if not self._slots.acquire(timeout=self._patience):
             raise Unavailable("every database connection is in use")
         try:
-            connection = self._last_used() or self.engine.connect()
+            link = self._last_used() or Link(self.engine.connect(), sqlite=self.is_sqlite)
             sound = True
             try:
-                yield connection
+                yield link
             except _DATABASE_ERRORS:
                 sound = False
                 raise
             finally:
                 if sound:
-                    self._kept.append(connection)
+                    self._kept.append(link)
                 else:
-                    connection.invalidate()
-                    connection.close()
+                    link.connection.invalidate()
+                    link.connection.close()
         finally:
             self._slots.release()
 
-    def _last_used(self) -> sa.Connection | None:
+    def _last_used(self) -> Link | None:
         try:
             return self._kept.pop()
         except IndexError:
             return None
 
     def _drop_kept(self) -> None:
-        while (connection := self._last_used()) is not None:
-            connection.close()
+        while (link := self._last_used()) is not None:
+            link.connection.close()
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
