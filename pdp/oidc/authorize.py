@@ -15,7 +15,7 @@ from pdp.domain.client import ID_TOKEN_ALGORITHMS, Client
 from pdp.domain.session import acr_reaches
 from pdp.jose.tokens import Refusal, verify_id_token_hint
 from pdp.oidc.request import OidcRequest
-from pdp.store import consents, grants
+from pdp.store import consents, standings
 from pdp.store.parked import ParkedRequest
 from pdp.store.sessions import LiveSession
 from pdp.usecases.decide_access import Judged, judge
@@ -214,8 +214,8 @@ def _grant(
 
 def _judge(request: OidcRequest, asked: AuthenticationRequest, live: LiveSession) -> Judged | None:
     session = live.session
-    grants.hold_still(request.tx, session.subject, session.device)
-    standing = grants.standing_of_subject(request.tx, session.subject, session.device)
+    standings.hold_still(request.tx, session.subject, session.device)
+    standing = standings.standing_of_subject(request.tx, session.subject, session.device)
     if standing is None or standing.disabled:
         return None
     facts = facts_of_session(

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Final
 from urllib.parse import unquote_plus
 
@@ -215,9 +216,15 @@ def _spent_once(request: OidcRequest, client: Client, claims: dict[str, object])
     jti = claims.get("jti")
     if not isinstance(jti, str) or not jti or len(jti) > 256:  # noqa: PLR2004  a sane id
         return False
-    return single_use.spend(
-        request.tx,
-        Kind.CLIENT_ASSERTION,
-        f"{client.id}:{hashlib.sha256(jti.encode()).hexdigest()}",
-        expires_at=request.now + LONGEST_ASSERTION + _LEEWAY,
+    value = f"{client.id}:{hashlib.sha256(jti.encode()).hexdigest()}"
+    if single_use.is_spent(request.tx, Kind.CLIENT_ASSERTION, value):
+        return False
+    request.changes.then(
+        partial(
+            single_use.spend,
+            kind=Kind.CLIENT_ASSERTION,
+            value=value,
+            expires_at=request.now + LONGEST_ASSERTION + _LEEWAY,
+        )
     )
+    return True

@@ -1,10 +1,12 @@
-"""Token-side endpoints as plain functions: bytes and headers in, answer out, one transaction.
+"""Token-side endpoints as plain functions: bytes and headers in, answer out.
+
+Each reads, decides and signs without a lock, then writes in one transaction, which first makes
+sure that nothing has moved.
 
 They know no web framework, so that the same handlers can stand behind any front door.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -15,6 +17,7 @@ from pdp import metrics
 from pdp.domain.client import Client
 from pdp.ephemeral.rate_limit import Limited
 from pdp.oidc import client_auth
+from pdp.oidc.changes import Moved
 from pdp.oidc.introspection import introspect as introspect_token
 from pdp.oidc.request import Answer, OidcRequest, Parameters
 from pdp.oidc.revocation import revoke as revoke_token
@@ -27,6 +30,8 @@ _FORM = "application/x-www-form-urlencoded"
 _JSON = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
 _BEARER = "bearer "
 _MOST_HEADER = 16 * 1024
+#: How often a request is looked at anew because something moved under it.
+_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +49,7 @@ def token(server: Server, call: Call) -> Answer:
     parameters = _parameters(call)
     if isinstance(parameters, Answer):
         return parameters
-
-    def issue(tx: Transaction) -> Answer:
-        return server.token(_request(server, call, parameters, tx))
-
-    answer = server.runtime.database.grouped(issue)
+    answer = _settled(server, call, parameters, server.token)
     if answer.status == HTTPStatus.OK:
         metrics.token_issued(parameters.values["grant_type"])
     return _slowed(server, call, answer)
@@ -56,20 +57,19 @@ def token(server: Server, call: Call) -> Answer:
 
 def introspect(server: Server, call: Call) -> Answer:
     """Answer `POST /introspect` (RFC 7662 §2)."""
-    runtime = server.runtime
+    log = server.runtime.decision_log
     parameters = _parameters(call)
     if isinstance(parameters, Answer):
         return parameters
-    if not runtime.decision_log.is_writable:
+    if not log.is_writable:
         return unrecorded()
-    with _transaction(server, parameters) as tx:
-        request = _request(server, call, parameters, tx)
-        try:
-            caller = _caller(server, request)
-            answer = introspect_token(server.issuer, request, caller, runtime.decision_log)
-        except OAuth2Error as error:
-            return _slowed(server, call, server.refuse(request, error))
-    return Answer(200, orjson.dumps(answer.body).decode(), list(_JSON))
+
+    def tell(request: OidcRequest) -> Answer:
+        caller = _caller(server, request)
+        answer = introspect_token(server.issuer, request, caller, log)
+        return Answer(200, orjson.dumps(answer.body).decode(), list(_JSON))
+
+    return _slowed(server, call, _settled(server, call, parameters, tell))
 
 
 def revoke(server: Server, call: Call) -> Answer:
@@ -77,34 +77,74 @@ def revoke(server: Server, call: Call) -> Answer:
     parameters = _parameters(call)
     if isinstance(parameters, Answer):
         return parameters
-    with server.runtime.database.write() as tx:
-        request = _request(server, call, parameters, tx)
-        try:
-            caller = client_auth.authenticate(
-                request, issuer=server.issuer.issuer, pepper=server.pepper
-            )
-            revoke_token(server.issuer, request, caller)
-        except OAuth2Error as error:
-            return _slowed(server, call, server.refuse(request, error))
-    return Answer(200, "{}", list(_JSON))
+
+    def end(request: OidcRequest) -> Answer:
+        caller = client_auth.authenticate(
+            request, issuer=server.issuer.issuer, pepper=server.pepper
+        )
+        revoke_token(server.issuer, request, caller)
+        return Answer(200, "{}", list(_JSON))
+
+    return _slowed(server, call, _settled(server, call, parameters, end))
 
 
 def userinfo(server: Server, call: Call) -> Answer:
     """Answer `GET` and `POST /userinfo` (OpenID Connect Core §5.3, RFC 6750)."""
-    runtime = server.runtime
     bearer = _bearer(call)
     if bearer is None:
         return Answer(401, "{}", [*_JSON, ("WWW-Authenticate", "Bearer")])
-    if not runtime.decision_log.is_writable:
+    log = server.runtime.decision_log
+    if not log.is_writable:
         return unrecorded()
-    with runtime.database.read() as tx:
-        request = _request(server, call, Parameters({}), tx)
-        answer = claims_of(server.issuer, request, bearer, runtime.decision_log)
-    if isinstance(answer, Challenge):
-        status = 403 if answer.error == "insufficient_scope" else 401
-        body = orjson.dumps({"error": answer.error}).decode()
-        return Answer(status, body, [*_JSON, ("WWW-Authenticate", answer.header)])
-    return Answer(200, orjson.dumps(answer).decode(), list(_JSON))
+
+    def tell(request: OidcRequest) -> Answer:
+        answer = claims_of(server.issuer, request, bearer, log)
+        if isinstance(answer, Challenge):
+            status = 403 if answer.error == "insufficient_scope" else 401
+            body = orjson.dumps({"error": answer.error}).decode()
+            return Answer(status, body, [*_JSON, ("WWW-Authenticate", answer.header)])
+        return Answer(200, orjson.dumps(answer).decode(), list(_JSON))
+
+    return _settled(server, call, Parameters({}), tell)
+
+
+def _settled(
+    server: Server,
+    call: Call,
+    parameters: Parameters,
+    respond: Callable[[OidcRequest], Answer],
+) -> Answer:
+    """Answer on what the database says now, then write what the answer changes.
+
+    An answer that rests on something that moved meanwhile is thrown away, and the request is
+    looked at anew. Where that happens again and again: 503, and nothing was written.
+    """
+    for _ in range(_TRIES):
+        with server.runtime.database.read() as tx:
+            request = _request(server, call, parameters, tx)
+            answer = _respond(server, request, respond)
+        if answer is None:
+            continue
+        if not request.changes or request.changes.carry_out(server.runtime.database):
+            return answer
+    return Answer(503, '{"error":"temporarily_unavailable"}', [*_JSON, ("Retry-After", "1")])
+
+
+def _respond(
+    server: Server, request: OidcRequest, respond: Callable[[OidcRequest], Answer]
+) -> Answer | None:
+    """Return the answer; None if the configuration at hand turned out not to be in force."""
+    configurations = server.runtime.configurations
+    try:
+        answer = respond(request)
+    except Moved:
+        configurations.current(request.tx)
+        return None
+    except OAuth2Error as error:
+        answer = server.refuse(request, error)
+    if request.is_confirmed or configurations.current(request.tx) is request.configuration:
+        return answer
+    return None
 
 
 def _slowed(server: Server, call: Call, answer: Answer) -> Answer:
@@ -138,18 +178,6 @@ def unrecorded() -> Answer:
         '{"error":"temporarily_unavailable"}',
         [*_JSON, ("Retry-After", "5")],
     )
-
-
-@contextmanager
-def _transaction(server: Server, parameters: Parameters) -> Iterator[Transaction]:
-    """Open what an introspection needs: it writes only to spend a client assertion."""
-    database = server.runtime.database
-    if "client_assertion" in parameters.values:
-        with database.write() as tx:
-            yield tx
-    else:
-        with database.read() as tx:
-            yield tx
 
 
 def _caller(server: Server, request: OidcRequest) -> Client:
@@ -188,7 +216,7 @@ def _request(server: Server, call: Call, parameters: Parameters, tx: Transaction
         authorization=call.authorization,
         address=call.address,
         tx=tx,
-        configuration=runtime.configurations.current(tx),
+        configuration=runtime.configurations.at_hand(tx),
         now=runtime.clock(),
     )
 

@@ -1,6 +1,7 @@
 """Grants: Authlib checks the protocol, the decision is ours, and so is single use."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from authlib.oauth2.rfc6749 import (
     InvalidGrantError,
@@ -10,20 +11,22 @@ from authlib.oauth2.rfc6749 import (
 )
 from authlib.oauth2.rfc6749 import grants as authlib_grants
 
-from pdp import metrics
 from pdp.clock import new_id, new_secret
 from pdp.domain.access import Channel
 from pdp.domain.client import Client
-from pdp.domain.events import Action, Event
+from pdp.domain.events import Action
 from pdp.domain.ids import GrantId
 from pdp.domain.session import EndReason, Grant, Session
+from pdp.oidc import steps
 from pdp.oidc.client import OidcClient
 from pdp.oidc.enforce import Refused, Terms, token_terms
-from pdp.oidc.issue import Issuer, access_token, tokens_of_grant
+from pdp.oidc.issue import Issuer, NewRefreshToken, access_token, new_refresh, tokens_of_grant
 from pdp.oidc.request import OidcRequest
-from pdp.store import audit, grants, tokens
-from pdp.store.tokens import Code, RefreshToken
-from pdp.usecases.decide_access import Judged, JudgedGrant, judge, judge_grant, record
+from pdp.store import decisions, grants, tokens
+from pdp.store.rotation import Rotation, rotate
+from pdp.store.standings import Held
+from pdp.store.tokens import Code, PresentedCode, RefreshToken
+from pdp.usecases.decide_access import Judged, judge, judge_held, record, record_row
 from pdp.usecases.gather_facts import facts_of_machine
 
 NO_STORE = [
@@ -44,16 +47,17 @@ class Authorized:
 
 
 class CodeOfClient:
-    """A consumed code in the shape that Authlib's checks read."""
+    """A code in the shape that Authlib's checks read."""
 
-    def __init__(self, code: Code) -> None:
-        self.code = code
-        self.code_challenge = code.code_challenge
+    def __init__(self, presented: PresentedCode) -> None:
+        self.presented = presented
+        self.code_challenge = presented.code.code_challenge
         self.code_challenge_method = "S256"
 
     def get_redirect_uri(self) -> str | None:
         """Return the redirect URI that the token request must repeat, if the first named one."""
-        return self.code.redirect_uri if self.code.redirect_uri_named else None
+        code = self.presented.code
+        return code.redirect_uri if code.redirect_uri_named else None
 
 
 class AuthorizationCodeGrant(authlib_grants.AuthorizationCodeGrant):
@@ -117,34 +121,41 @@ class AuthorizationCodeGrant(authlib_grants.AuthorizationCodeGrant):
         record(request.tx, authorized.judged)
 
     def query_authorization_code(self, code: str, client: object) -> CodeOfClient | None:
-        """Use the code up before anything else is looked at (RFC 6749 §4.1.2).
+        """Find the code, and use it up whatever its further checks say (RFC 6749 §4.1.2).
 
         A second redemption by the same client revokes what the first one got (§10.5).
         """
         request, client_id = self.request, client.registered.id  # type: ignore[attr-defined]
-        found = tokens.consume_code(request.tx, code, client_id, now=request.now)
+        generation, found = tokens.find_code(request.tx, code, client_id)
+        request.confirm(generation)
         if found is None:
-            replayed = tokens.replayed_code(request.tx, code, client_id)
-            if replayed is not None:
-                _end_family(request, replayed, EndReason.CODE_REPLAYED, Action.CODE_REPLAYED)
             return None
-        return CodeOfClient(found) if request.now < found.expires_at else None
+        if found.consumed:
+            steps.end_family(
+                request, found.code.grant, EndReason.CODE_REPLAYED, Action.CODE_REPLAYED
+            )
+            return None
+        request.changes.then(partial(tokens.consume_code, code=found, now=request.now))
+        return CodeOfClient(found) if request.now < found.code.expires_at else None
 
     def create_token_response(self) -> TokenAnswer:
         """Decide, then issue or refuse; runs the PKCE check that Authlib hooks in before."""
         request: OidcRequest = self.request
         code: CodeOfClient = request.authorization_code
-        grants.hold_grant_still(request.tx, code.code.grant)
-        granted = judge_grant(
-            request.tx,
-            code.code.grant,
-            Channel.CODE_EXCHANGE,
-            request.configuration,
-            now=request.now,
-        )
+        granted = _judged(request, code.presented.held, Channel.CODE_EXCHANGE)
         if granted is None:
             raise InvalidGrantError("The code's grant has ended.")
-        return _answer(self.issuer, request, granted, generation=0, nonce=granted.grant.nonce)
+        terms = _terms(self.issuer, granted, request)
+        if isinstance(terms, Refused):
+            return _refuse(self.issuer, request, granted, terms)
+        grant = granted.held.grant
+        refresh = None
+        steps.stand_on(request, granted.held)
+        steps.record(request, granted.judged)
+        if "refresh_token" in request.registered.grant_types:
+            refresh = new_refresh(self.issuer, request, grant, terms)
+            steps.keep_first(request, refresh, grant.id)
+        return _answer(self.issuer, request, granted, terms, refresh=refresh, nonce=grant.nonce)
 
     def delete_authorization_code(self, authorization_code: object) -> None:
         """Do nothing: the code was used up before, and its tombstone finds replays."""
@@ -164,12 +175,13 @@ class RefreshTokenGrant(authlib_grants.RefreshTokenGrant):
         presented = request.form.get("refresh_token")
         if presented is None:
             raise InvalidRequestError("Send 'refresh_token'.")
-        found = tokens.find_refresh(request.tx, presented)
-        if found is None or found.client != client.registered.id:  # type: ignore[attr-defined]
+        generation, found = tokens.find_refresh(request.tx, presented)
+        request.confirm(generation)
+        if found is None or found.held.grant.client != client.registered.id:  # type: ignore[attr-defined]
             # Another client's token stays as it is: its owner must not suffer for a thief's try.
             raise InvalidGrantError("The refresh token is not valid.")
         if found.consumed:
-            _end_family(request, found.grant, EndReason.REUSE, Action.REFRESH_REUSED)
+            steps.end_family(request, found.held.grant.id, EndReason.REUSE, Action.REFRESH_REUSED)
             raise InvalidGrantError("The refresh token is not valid.")
         if request.now >= found.expires_at:
             raise InvalidGrantError("The refresh token is not valid.")
@@ -181,28 +193,29 @@ class RefreshTokenGrant(authlib_grants.RefreshTokenGrant):
     def create_token_response(self) -> TokenAnswer:
         """Decide; then rotate and issue, or refuse and leave the token usable."""
         request: OidcRequest = self.request
-        refresh: RefreshToken = request.refresh_token
-        grants.hold_grant_still(request.tx, refresh.grant)
-        granted = judge_grant(
-            request.tx, refresh.grant, Channel.REFRESH, request.configuration, now=request.now
-        )
+        used: RefreshToken = request.refresh_token
+        granted = _judged(request, used.held, Channel.REFRESH)
         if granted is None:
             raise InvalidGrantError("The refresh token is not valid.")
-        wanted = _wanted(request, granted.grant)
+        wanted = _wanted(request, used.held.grant)
         terms = _terms(self.issuer, granted, request)
         if isinstance(terms, Refused):
             return _refuse(self.issuer, request, granted, terms)
-        if not tokens.consume_refresh(request.tx, refresh, now=request.now):
-            _end_family(request, refresh.grant, EndReason.REUSE, Action.REFRESH_REUSED)
-            raise InvalidGrantError("The refresh token is not valid.")
-        return _answer(
-            self.issuer,
-            request,
-            granted,
-            generation=refresh.generation + 1,
-            nonce=None,
-            wanted=wanted,
+        if wanted is not None:
+            terms = _only(terms, wanted)
+        refresh = new_refresh(self.issuer, request, used.held.grant, terms)
+        decision_id, row = record_row(granted.judged)
+        rotation = Rotation(
+            used=used,
+            fresh=refresh.token,
+            expires_at=refresh.expires_at,
+            record=row,
+            config=request.configuration.generation,
+            now=request.now,
         )
+        request.changes.then_at_once(partial(rotate, rotation=rotation))
+        steps.note_break_glass(request, decision_id, granted.judged)
+        return _answer(self.issuer, request, granted, terms, refresh=refresh, nonce=None)
 
     def authenticate_refresh_token(self, refresh_token: str) -> None:
         """Do nothing: `_validate_request_token` binds token and client in one place."""
@@ -235,7 +248,13 @@ class ClientCredentialsGrant(authlib_grants.ClientCredentialsGrant):
             now=request.now,
         )
         judged = judge(request.configuration, facts)
-        record(request.tx, judged)
+        _, row = record_row(judged)
+        generation = request.configuration.generation
+        # Whether the configuration is in force is asked where the record is written.
+        request.confirm(generation)
+        request.changes.then_at_once(
+            partial(decisions.append_under, row=row, generation=generation)
+        )
         terms = token_terms(judged.decision, scopes, self.issuer.lifetimes, now=request.now)
         if isinstance(terms, Refused):
             raise _oauth_error(self.issuer, terms)
@@ -273,37 +292,38 @@ def _wanted(request: OidcRequest, grant: Grant) -> frozenset[str] | None:
     return wanted
 
 
-def _terms(issuer: Issuer, granted: JudgedGrant, request: OidcRequest) -> Terms | Refused:
-    return token_terms(
-        granted.judged.decision, granted.grant.scope, issuer.lifetimes, now=request.now
-    )
+@dataclass(frozen=True, slots=True)
+class _Granted:
+    """A decision about a live grant, with the rows it rests on."""
+
+    held: Held
+    judged: Judged
+
+
+def _judged(request: OidcRequest, held: Held | None, channel: Channel) -> _Granted | None:
+    judged = judge_held(request.tx, held, channel, request.configuration, now=request.now)
+    return None if judged is None or held is None else _Granted(held, judged)
+
+
+def _terms(issuer: Issuer, granted: _Granted, request: OidcRequest) -> Terms | Refused:
+    scope = granted.held.grant.scope
+    return token_terms(granted.judged.decision, scope, issuer.lifetimes, now=request.now)
 
 
 def _answer(
     issuer: Issuer,
     request: OidcRequest,
-    granted: JudgedGrant,
+    granted: _Granted,
+    terms: Terms,
     *,
-    generation: int,
+    refresh: NewRefreshToken | None,
     nonce: str | None,
-    wanted: frozenset[str] | None = None,
 ) -> TokenAnswer:
-    terms = _terms(issuer, granted, request)
-    if isinstance(terms, Refused):
-        return _refuse(issuer, request, granted, terms)
-    if wanted is not None:
-        terms = _only(terms, wanted)
-    record(request.tx, granted.judged)
+    grant = granted.held.grant
     if terms.family_ends_at is not None:
-        grants.narrow(request.tx, granted.grant.id, terms.family_ends_at)
+        steps.narrow(request, grant.id, terms.family_ends_at)
     body = tokens_of_grant(
-        issuer,
-        request,
-        request.registered,
-        granted.grant,
-        terms,
-        generation=generation,
-        nonce=nonce,
+        issuer, request, request.registered, grant, terms, refresh=refresh, nonce=nonce
     )
     return 200, body, NO_STORE
 
@@ -321,11 +341,12 @@ def _only(terms: Terms, wanted: frozenset[str]) -> Terms:
 
 
 def _refuse(
-    issuer: Issuer, request: OidcRequest, granted: JudgedGrant, refused: Refused
+    issuer: Issuer, request: OidcRequest, granted: _Granted, refused: Refused
 ) -> TokenAnswer:
-    record(request.tx, granted.judged)
+    steps.stand_on(request, granted.held)
+    steps.record(request, granted.judged)
     if refused.revokes:
-        _end_family(request, granted.grant.id, EndReason.BLOCKED, Action.GRANT_REVOKED)
+        steps.end_family(request, granted.held.grant.id, EndReason.BLOCKED, Action.GRANT_REVOKED)
     raise _oauth_error(issuer, refused)
 
 
@@ -336,20 +357,3 @@ def _oauth_error(issuer: Issuer, refused: Refused) -> OAuth2Error:
         uri=f"{issuer.issuer}/access/{refused.page}",
         status_code=400,
     )
-
-
-def _end_family(request: OidcRequest, grant_id: GrantId, reason: EndReason, action: Action) -> None:
-    if reason is EndReason.REUSE:
-        metrics.refresh_reuse_detected()
-    if grants.revoke_grant(request.tx, grant_id, reason, request.now):
-        audit.append(
-            request.tx,
-            Event(
-                at=request.now,
-                actor="server",
-                action=action,
-                kind="grant",
-                object_id=grant_id,
-                detail={"reason": reason.value},
-            ),
-        )

@@ -16,7 +16,8 @@ from pdp.oidc.issue import Claims, Issuer
 from pdp.oidc.request import OidcRequest
 from pdp.store import tokens
 from pdp.store.decision_log import DecisionLog
-from pdp.usecases.decide_access import Judged, judge, judge_grant, record_in_group
+from pdp.store.standings import check_token
+from pdp.usecases.decide_access import Judged, judge, judge_held, record_in_group
 from pdp.usecases.gather_facts import facts_of_machine
 
 INACTIVE: Claims = {"active": False}
@@ -94,23 +95,23 @@ def decide_on_token(
     """
     scopes = tuple(str(claims.get("scope", "")).split())
     jti = str(claims["jti"])
-    if tokens.is_revoked(request.tx, jti):
-        return None
     grant_id = claims.get("gid")
+    check = check_token(request.tx, jti, None if grant_id is None else GrantId(str(grant_id)))
+    request.confirm(check.generation)
+    if check.revoked:
+        return None
     if grant_id is None:
         judged = _judge_machine(request, claims, channel, scopes)
-        epoch = 0
     else:
-        granted = judge_grant(
+        judged = judge_held(
             request.tx,
-            GrantId(str(grant_id)),
+            check.held,
             channel,
             request.configuration,
             now=request.now,
             scopes=frozenset(scopes),
         )
-        judged = None if granted is None else granted.judged
-        epoch = 0 if granted is None else granted.standing.epoch
+    epoch = 0 if check.held is None else check.held.standing.epoch
     if judged is None:
         return None
     record_in_group(log, judged, token=jti, subject_epoch=epoch)
@@ -140,15 +141,17 @@ def _may_ask(request: OidcRequest, caller: Client, claims: Claims) -> bool:
 
 def _refresh_token(request: OidcRequest, caller: Client, token: str) -> Introspected:
     """Answer about a refresh token, to the client that holds it alone."""
-    found = tokens.find_refresh(request.tx, token)
+    generation, found = tokens.find_refresh(request.tx, token)
+    request.confirm(generation)
     if found is None or found.consumed or request.now >= found.expires_at:
         return Introspected(INACTIVE, None)
-    granted = judge_grant(
-        request.tx, found.grant, Channel.INTROSPECTION, request.configuration, now=request.now
+    grant = found.held.grant
+    judged = judge_held(
+        request.tx, found.held, Channel.INTROSPECTION, request.configuration, now=request.now
     )
-    if granted is None or granted.grant.client != caller.id:
+    if judged is None or grant.client != caller.id:
         return Introspected(INACTIVE, None)
-    outcome = granted.judged.decision.outcome
+    outcome = judged.decision.outcome
     if outcome > Outcome.RESTRICTED:
         return Introspected(INACTIVE, outcome)
     return Introspected(
@@ -156,8 +159,8 @@ def _refresh_token(request: OidcRequest, caller: Client, token: str) -> Introspe
             "active": True,
             "token_type": "refresh_token",
             "client_id": caller.id,
-            "sub": granted.grant.subject,
-            "scope": " ".join(granted.grant.scope),
+            "sub": grant.subject,
+            "scope": " ".join(grant.scope),
             "exp": int(found.expires_at.timestamp()),
         },
         outcome,

@@ -11,7 +11,6 @@ from pdp.jose.verified import VerifiedTokens
 from pdp.oidc.enforce import Terms
 from pdp.oidc.request import OidcRequest
 from pdp.settings import LifetimeSettings
-from pdp.store import tokens
 
 Claims = dict[str, object]
 
@@ -25,6 +24,24 @@ class Issuer:
     seen: VerifiedTokens
 
 
+@dataclass(frozen=True, slots=True)
+class NewRefreshToken:
+    """A refresh token about to be stored; `expires_at` (UTC) is when it ends unused."""
+
+    token: str
+    expires_at: datetime
+
+
+def new_refresh(
+    issuer: Issuer, request: OidcRequest, grant: Grant, terms: Terms
+) -> NewRefreshToken:
+    """Make the next refresh token of a family: it lives no longer than family and terms do."""
+    ends = _earliest(
+        request.now + issuer.lifetimes.refresh_idle, grant.expires_at, terms.family_ends_at
+    )
+    return NewRefreshToken(new_secret(), ends)
+
+
 def tokens_of_grant(
     issuer: Issuer,
     request: OidcRequest,
@@ -32,10 +49,10 @@ def tokens_of_grant(
     grant: Grant,
     terms: Terms,
     *,
-    generation: int,
+    refresh: NewRefreshToken | None,
     nonce: str | None,
 ) -> Claims:
-    """Issue what a grant yields on `terms`; the refresh token is stored in the transaction.
+    """Issue what a grant yields on `terms`, beside a refresh token if there is to be one.
 
     The ID token comes at each refresh too (OpenID Connect Core §12.2), then without `nonce`.
     """
@@ -56,10 +73,8 @@ def tokens_of_grant(
         "expires_in": int(terms.token_lifetime.total_seconds()),
         "scope": " ".join(terms.scopes),
     }
-    if "refresh_token" in client.grant_types:
-        answer["refresh_token"] = _refresh_token(
-            issuer, request, grant, terms, generation=generation
-        )
+    if refresh is not None:
+        answer["refresh_token"] = refresh.token
     if "openid" in terms.scopes:
         answer["id_token"] = _id_token(issuer, request, client, person, access, nonce=nonce)
     return answer
@@ -111,19 +126,6 @@ def _id_token(
         claims["nonce"] = nonce
     key = request.configuration.keys.signing_key(client.id_token_alg, request.now)
     return sign_jwt(key, claims, "JWT")
-
-
-def _refresh_token(
-    issuer: Issuer, request: OidcRequest, grant: Grant, terms: Terms, *, generation: int
-) -> str:
-    token = new_secret()
-    ends = _earliest(
-        request.now + issuer.lifetimes.refresh_idle, grant.expires_at, terms.family_ends_at
-    )
-    tokens.insert_refresh(
-        request.tx, token, grant.id, generation=generation, now=request.now, expires_at=ends
-    )
-    return token
 
 
 def _earliest(first: datetime, *others: datetime | None) -> datetime:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from authlib.oauth2.rfc6749 import InvalidClientError, OAuth2Payload, OAuth2Request
 
 from pdp.domain.client import Client
+from pdp.oidc.changes import Changes, Moved
 from pdp.oidc.client import OidcClient
 from pdp.store.database import Transaction
 from pdp.usecases.configuration import Configuration
@@ -75,7 +76,10 @@ class OidcPayload(OAuth2Payload):
 
 
 class OidcRequest(OAuth2Request):
-    """A request with all that answering it needs: transaction, configuration, instant."""
+    """A request with all that answering it needs: transaction, configuration, instant.
+
+    At token endpoints the transaction only reads; what the answer writes is added to `changes`.
+    """
 
     def __init__(
         self,
@@ -108,6 +112,15 @@ class OidcRequest(OAuth2Request):
         self.tx = tx
         self.configuration = configuration
         self.now = now
+        self.changes = Changes()
+        #: Whether the database said that this configuration is the one in force.
+        self.is_confirmed = False
+
+    def confirm(self, generation: int) -> None:
+        """Go on if the configuration at hand is that of `generation`; raises Moved if not."""
+        if generation != self.configuration.generation:
+            raise Moved
+        self.is_confirmed = True
 
     @property
     def registered(self) -> Client:

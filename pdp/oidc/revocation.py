@@ -17,6 +17,8 @@ from pdp.oidc.introspection import verify_access_token
 from pdp.oidc.issue import Issuer
 from pdp.oidc.request import OidcRequest
 from pdp.store import audit, grants, tokens
+from pdp.store.database import Transaction
+from pdp.store.standings import Held, held_grant
 
 
 def revoke(issuer: Issuer, request: OidcRequest, caller: Client) -> None:
@@ -28,9 +30,10 @@ def revoke(issuer: Issuer, request: OidcRequest, caller: Client) -> None:
     token = request.form.get("token")
     if token is None:
         raise InvalidRequestError("Send 'token'.")
-    refresh = tokens.find_refresh(request.tx, token)
+    generation, refresh = tokens.find_refresh(request.tx, token)
+    request.confirm(generation)
     if refresh is not None:
-        _revoke_grant(request, caller, refresh.grant)
+        _revoke_grant(request, caller, refresh.held)
         return
     claims = verify_access_token(issuer, request, token)
     if claims is None:
@@ -38,29 +41,40 @@ def revoke(issuer: Issuer, request: OidcRequest, caller: Client) -> None:
     if claims.get("client_id") != caller.id:
         raise _foreign()
     if (grant_id := claims.get("gid")) is not None:
-        _revoke_grant(request, caller, GrantId(str(grant_id)))
+        held = held_grant(request.tx, GrantId(str(grant_id)))
+        if held is not None:
+            _revoke_grant(request, caller, held)
     expires_at = datetime.fromtimestamp(int(str(claims["exp"])), UTC)
-    tokens.revoke_token(request.tx, str(claims["jti"]), expires_at=expires_at)
+    jti = str(claims["jti"])
+
+    def revoke_token(tx: Transaction) -> bool:
+        tokens.revoke_token(tx, jti, expires_at=expires_at)
+        return True
+
+    request.changes.then(revoke_token)
 
 
-def _revoke_grant(request: OidcRequest, caller: Client, grant_id: GrantId) -> None:
-    found = grants.standing_of_grant(request.tx, grant_id)
-    if found is None:
-        return
-    if found[0].client != caller.id:
+def _revoke_grant(request: OidcRequest, caller: Client, held: Held) -> None:
+    grant_id, now = held.grant.id, request.now
+    if held.grant.client != caller.id:
         raise _foreign()
-    if grants.revoke_grant(request.tx, grant_id, EndReason.REVOKED, request.now):
-        audit.append(
-            request.tx,
-            Event(
-                at=request.now,
-                actor=caller.id,
-                action=Action.GRANT_REVOKED,
-                kind="grant",
-                object_id=grant_id,
-                detail={"reason": EndReason.REVOKED.value},
-            ),
-        )
+
+    def revoke_grant(tx: Transaction) -> bool:
+        if grants.revoke_grant(tx, grant_id, EndReason.REVOKED, now):
+            audit.append(
+                tx,
+                Event(
+                    at=now,
+                    actor=caller.id,
+                    action=Action.GRANT_REVOKED,
+                    kind="grant",
+                    object_id=grant_id,
+                    detail={"reason": EndReason.REVOKED.value},
+                ),
+            )
+        return True
+
+    request.changes.then(revoke_grant)
 
 
 def _foreign() -> InvalidGrantError:

@@ -226,6 +226,13 @@ class Database:
         with self._unavailable_when_down():
             return self._group.run(work)
 
+    def single(self, work: Callable[[Transaction], T]) -> T:
+        """Do the same for a work that is one statement on PostgreSQL, which commits by itself."""
+        if self.is_sqlite:
+            return self.grouped(work)
+        with self._unavailable_when_down(), self._link() as link:
+            return work(Transaction(link, sqlite=False))
+
     def close(self) -> None:
         """Close every connection that nobody uses."""
         self._drop_kept()

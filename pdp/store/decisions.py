@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -26,20 +26,24 @@ from pdp.domain.signal import RiskLevel
 from pdp.store.base import from_micros, from_micros_or_none, to_json, to_micros, to_micros_or_none
 from pdp.store.database import Statement, Transaction, Value
 
-_INSERT = Statement(
-    "INSERT INTO decisions (id, at, channel, client_id, subject_id, device_id, outcome, reasons,"
-    " matched, report_only, facts, policy_version, repeats)"
-    " VALUES (:id, :at, :channel, :client_id, :subject_id, :device_id, :outcome, :reasons,"
-    " :matched, :report_only, :facts, :policy_version, :repeats)"
-)
-_REPEAT = Statement("UPDATE decisions SET repeats = repeats + :times WHERE id = :id")
-_COLUMNS = (
+COLUMNS: Final = (
     "id, at, channel, client_id, subject_id, device_id, outcome, reasons, matched, report_only,"
     " facts, policy_version, repeats"
 )
-_FIND = Statement(f"SELECT {_COLUMNS} FROM decisions WHERE id = :id")  # noqa: S608  columns are ours
+#: The parameters of `row_of`, in the order of `COLUMNS`.
+VALUES: Final = (
+    ":id, :at, :channel, :client_id, :subject_id, :device_id, :outcome, :reasons, :matched,"
+    " :report_only, :facts, :policy_version, :repeats"
+)
+_INSERT = Statement(f"INSERT INTO decisions ({COLUMNS}) VALUES ({VALUES})")  # noqa: S608  columns are ours
+_INSERT_UNDER = Statement(
+    f"INSERT INTO decisions ({COLUMNS}) SELECT {VALUES}"  # noqa: S608  columns are ours
+    " WHERE (SELECT value FROM generations WHERE name = 'config') = :config"
+)
+_REPEAT = Statement("UPDATE decisions SET repeats = repeats + :times WHERE id = :id")
+_FIND = Statement(f"SELECT {COLUMNS} FROM decisions WHERE id = :id")  # noqa: S608  columns are ours
 _RECENT = Statement(
-    f"SELECT {_COLUMNS} FROM decisions"  # noqa: S608  columns are ours
+    f"SELECT {COLUMNS} FROM decisions"  # noqa: S608  columns are ours
     " WHERE (:subject_id = '' OR subject_id = :subject_id)"
     " AND (:device_id = '' OR device_id = :device_id)"
     " AND (:client_id = '' OR client_id = :client_id)"
@@ -86,6 +90,11 @@ def row_of(decision_id: DecisionId, facts: Facts, decision: Decision) -> dict[st
 def append(tx: Transaction, row: Mapping[str, Value]) -> None:
     """Store a decision in the transaction that carries it out."""
     tx.run(_INSERT, row)
+
+
+def append_under(tx: Transaction, row: Mapping[str, Value], *, generation: int) -> bool:
+    """Store a decision if the configuration it was taken under is still in force."""
+    return tx.run(_INSERT_UNDER, {**row, "config": generation}) == 1
 
 
 def count_repeats(tx: Transaction, decision_id: DecisionId, times: int) -> None:

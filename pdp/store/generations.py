@@ -1,5 +1,7 @@
 """The counter by which processes learn that clients, keys, sources or documents changed."""
 
+from typing import NoReturn
+
 from pdp.store.database import Statement, Transaction
 
 _READ = Statement("SELECT value FROM generations WHERE name = 'config'")
@@ -10,9 +12,13 @@ def read(tx: Transaction) -> int:
     """Return the present generation of what processes keep in memory."""
     row = tx.one(_READ, {})
     if row is None:
-        message = "the database lost its generation counter: restore it from a backup"
-        raise RuntimeError(message)
+        raise_lost()
     return int(row[0])
+
+
+def raise_lost() -> NoReturn:
+    """Refuse to go on: without the counter nobody knows whether a configuration is in force."""
+    raise RuntimeError("the database lost its generation counter: restore it from a backup")
 
 
 def advance(tx: Transaction) -> None:

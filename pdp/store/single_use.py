@@ -21,6 +21,7 @@ _SPEND = Statement(
     "INSERT INTO single_use (kind, value, expires_at) VALUES (:kind, :value, :expires_at)"
     " ON CONFLICT DO NOTHING"
 )
+_IS_SPENT = Statement("SELECT 1 FROM single_use WHERE kind = :kind AND value = :value")
 _FORGET = Statement("DELETE FROM single_use WHERE expires_at < :now")
 
 
@@ -32,6 +33,11 @@ def spend(tx: Transaction, kind: Kind, value: str, *, expires_at: datetime) -> b
     """
     row = {"kind": kind.value, "value": value, "expires_at": to_micros(expires_at)}
     return tx.run(_SPEND, row) == 1
+
+
+def is_spent(tx: Transaction, kind: Kind, value: str) -> bool:
+    """Tell whether `value` was used before. Who means to use it must still `spend` it."""
+    return tx.one(_IS_SPENT, {"kind": kind.value, "value": value}) is not None
 
 
 def forget_expired(tx: Transaction, *, now: datetime) -> int:

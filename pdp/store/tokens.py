@@ -7,6 +7,15 @@ from datetime import datetime
 from pdp.domain.ids import ClientId, GrantId
 from pdp.store.base import from_micros, to_micros
 from pdp.store.database import Statement, Transaction
+from pdp.store.generations import raise_lost
+from pdp.store.standings import (
+    CONFIGURATION,
+    CONFIGURATION_ROW,
+    HELD_COLUMNS,
+    HELD_JOINS,
+    Held,
+    read_held,
+)
 
 _INSERT_CODE = Statement(
     "INSERT INTO codes (digest, grant_id, client_id, redirect_uri, redirect_uri_named,"
@@ -14,30 +23,27 @@ _INSERT_CODE = Statement(
     " VALUES (:digest, :grant_id, :client_id, :redirect_uri, :redirect_uri_named,"
     " :code_challenge, :expires_at)"
 )
-_CONSUME_CODE = Statement(
-    "UPDATE codes SET consumed_at = :now"
-    " WHERE digest = :digest AND client_id = :client_id AND consumed_at IS NULL"
-    " RETURNING grant_id, redirect_uri, redirect_uri_named, code_challenge, expires_at"
+_CODE = Statement(
+    "SELECT c.value, k.grant_id, k.redirect_uri, k.redirect_uri_named, k.code_challenge,"  # noqa: S608  columns are ours
+    f" k.expires_at, k.consumed_at, {HELD_COLUMNS} FROM {CONFIGURATION}"
+    " LEFT JOIN codes k ON k.digest = :digest AND k.client_id = :client_id"
+    f" LEFT JOIN grants g ON g.id = k.grant_id{HELD_JOINS} WHERE {CONFIGURATION_ROW}"
 )
-_CONSUMED_CODE = Statement(
-    "SELECT grant_id FROM codes"
-    " WHERE digest = :digest AND client_id = :client_id AND consumed_at IS NOT NULL"
+_CONSUME_CODE = Statement(
+    "UPDATE codes SET consumed_at = :now WHERE digest = :digest AND consumed_at IS NULL"
 )
 _INSERT_REFRESH = Statement(
     "INSERT INTO refresh_tokens (digest, grant_id, generation, issued_at, expires_at)"
     " VALUES (:digest, :grant_id, :generation, :issued_at, :expires_at)"
 )
-_FIND_REFRESH = Statement(
-    "SELECT r.grant_id, r.generation, r.issued_at, r.expires_at, r.consumed_at, g.client_id"
-    " FROM refresh_tokens r JOIN grants g ON g.id = r.grant_id WHERE r.digest = :digest"
-)
-_CONSUME_REFRESH = Statement(
-    "UPDATE refresh_tokens SET consumed_at = :now WHERE digest = :digest AND consumed_at IS NULL"
+_REFRESH = Statement(
+    "SELECT c.value, r.generation, r.issued_at, r.expires_at, r.consumed_at,"  # noqa: S608  columns are ours
+    f" {HELD_COLUMNS} FROM {CONFIGURATION} LEFT JOIN refresh_tokens r ON r.digest = :digest"
+    f" LEFT JOIN grants g ON g.id = r.grant_id{HELD_JOINS} WHERE {CONFIGURATION_ROW}"
 )
 _REVOKE_TOKEN = Statement(
     "INSERT INTO revoked_tokens (jti, expires_at) VALUES (:jti, :expires_at) ON CONFLICT DO NOTHING"
 )
-_IS_REVOKED = Statement("SELECT 1 FROM revoked_tokens WHERE jti = :jti")
 _FORGET_CODES = Statement("DELETE FROM codes WHERE expires_at < :before")
 _FORGET_REVOKED = Statement("DELETE FROM revoked_tokens WHERE expires_at < :now")
 
@@ -49,7 +55,7 @@ def digest(token: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Code:
-    """An authorization code as stored. `code_challenge` is S256 or None."""
+    """A new authorization code. `code_challenge` is S256 or None."""
 
     grant: GrantId
     redirect_uri: str
@@ -59,12 +65,21 @@ class Code:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RefreshToken:
-    """A refresh token as stored, with its grant's client; `generation` counts rotations."""
+class PresentedCode:
+    """A code as stored, used or not, with the grant it stands for."""
 
     digest: str
-    grant: GrantId
-    client: ClientId
+    code: Code
+    held: Held | None
+    consumed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshToken:
+    """A refresh token as stored, used or not, with its grant; `generation` counts rotations."""
+
+    digest: str
+    held: Held
     generation: int
     issued_at: datetime
     expires_at: datetime
@@ -87,30 +102,33 @@ def insert_code(tx: Transaction, token: str, client_id: ClientId, code: Code) ->
     )
 
 
-def consume_code(tx: Transaction, token: str, client_id: ClientId, *, now: datetime) -> Code | None:
-    """Use a code of this client up; None if there is none, or it was used before.
+def find_code(tx: Transaction, token: str, client_id: ClientId) -> tuple[int, PresentedCode | None]:
+    """Return the configuration's generation, and a code that was given to this client."""
+    key = digest(token)
+    row = tx.one(_CODE, {"digest": key, "client_id": client_id})
+    if row is None:
+        raise_lost()
+    if row[1] is None:
+        return row[0], None
+    code = Code(
+        grant=row[1],
+        redirect_uri=row[2],
+        redirect_uri_named=bool(row[3]),
+        code_challenge=row[4],
+        expires_at=from_micros(row[5]),
+    )
+    return row[0], PresentedCode(
+        digest=key, code=code, held=read_held(row[7:]), consumed=row[6] is not None
+    )
+
+
+def consume_code(tx: Transaction, code: PresentedCode, *, now: datetime) -> bool:
+    """Use a code up; False if another request was faster.
 
     RFC 6749 §4.1.2: one UPDATE is check and act together, so that of any number of redemptions
-    at the same time one gets the row. A code of another client stays untouched.
+    at the same time one gets the row.
     """
-    row = tx.one(
-        _CONSUME_CODE, {"digest": digest(token), "client_id": client_id, "now": to_micros(now)}
-    )
-    if row is None:
-        return None
-    return Code(
-        grant=row[0],
-        redirect_uri=row[1],
-        redirect_uri_named=bool(row[2]),
-        code_challenge=row[3],
-        expires_at=from_micros(row[4]),
-    )
-
-
-def replayed_code(tx: Transaction, token: str, client_id: ClientId) -> GrantId | None:
-    """Return the grant of a code that this client has used before, if that is what it is."""
-    row = tx.one(_CONSUMED_CODE, {"digest": digest(token), "client_id": client_id})
-    return None if row is None else GrantId(row[0])
+    return tx.run(_CONSUME_CODE, {"digest": code.digest, "now": to_micros(now)}) == 1
 
 
 def insert_refresh(
@@ -135,16 +153,18 @@ def insert_refresh(
     )
 
 
-def find_refresh(tx: Transaction, token: str) -> RefreshToken | None:
-    """Return a refresh token, used or not, by the token itself."""
+def find_refresh(tx: Transaction, token: str) -> tuple[int, RefreshToken | None]:
+    """Return the configuration's generation, and the refresh token if there is such a one."""
     key = digest(token)
-    row = tx.one(_FIND_REFRESH, {"digest": key})
+    row = tx.one(_REFRESH, {"digest": key})
     if row is None:
-        return None
-    return RefreshToken(
+        raise_lost()
+    held = read_held(row[5:])
+    if row[1] is None or held is None:
+        return row[0], None
+    return row[0], RefreshToken(
         digest=key,
-        grant=row[0],
-        client=row[5],
+        held=held,
         generation=row[1],
         issued_at=from_micros(row[2]),
         expires_at=from_micros(row[3]),
@@ -152,19 +172,9 @@ def find_refresh(tx: Transaction, token: str) -> RefreshToken | None:
     )
 
 
-def consume_refresh(tx: Transaction, refresh: RefreshToken, *, now: datetime) -> bool:
-    """Use a refresh token up; False if another request was faster (RFC 9700 §4.14.2)."""
-    return tx.run(_CONSUME_REFRESH, {"digest": refresh.digest, "now": to_micros(now)}) == 1
-
-
 def revoke_token(tx: Transaction, jti: str, *, expires_at: datetime) -> None:
     """Revoke one access token until it would have expired anyway."""
     tx.run(_REVOKE_TOKEN, {"jti": jti, "expires_at": to_micros(expires_at)})
-
-
-def is_revoked(tx: Transaction, jti: str) -> bool:
-    """Tell whether an access token was revoked by itself."""
-    return tx.one(_IS_REVOKED, {"jti": jti}) is not None
 
 
 def forget_expired(tx: Transaction, *, codes_before: datetime, now: datetime) -> int:

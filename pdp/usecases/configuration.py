@@ -68,6 +68,10 @@ class Configurations:
             raise NotInitialised("no configuration was loaded yet")
         return self._latest
 
+    def at_hand(self, tx: Transaction) -> Configuration:
+        """Return the newest one seen; its user finds out whether it is still in force."""
+        return self._latest or self.current(tx)
+
     def current(self, tx: Transaction) -> Configuration:
         """Return the configuration of the database's present generation.
 

@@ -13,12 +13,11 @@ from pdp.clock import new_id
 from pdp.domain.access import Channel, Decision, Facts
 from pdp.domain.events import Action, Event
 from pdp.domain.ids import DecisionId, GrantId
-from pdp.domain.session import Grant
 from pdp.policy.evaluate import evaluate
-from pdp.store import audit, decisions, grants
-from pdp.store.database import Transaction
+from pdp.store import audit, decisions
+from pdp.store.database import Transaction, Value
 from pdp.store.decision_log import DecisionLog
-from pdp.store.grants import Standing
+from pdp.store.standings import Held, held_grant
 from pdp.usecases.configuration import Configuration
 from pdp.usecases.gather_facts import facts_of_grant
 
@@ -31,15 +30,6 @@ class Judged:
     decision: Decision
 
 
-@dataclass(frozen=True, slots=True)
-class JudgedGrant:
-    """A decision about a live grant, with the rows it rests on."""
-
-    grant: Grant
-    standing: Standing
-    judged: Judged
-
-
 def judge(configuration: Configuration, facts: Facts) -> Judged:
     """Decide on facts, and count that it was done."""
     started = time.perf_counter()
@@ -50,24 +40,23 @@ def judge(configuration: Configuration, facts: Facts) -> Judged:
     return Judged(facts, decision)
 
 
-def judge_grant(
+def judge_held(
     tx: Transaction,
-    grant_id: GrantId,
+    held: Held | None,
     channel: Channel,
     configuration: Configuration,
     *,
     now: datetime,
     scopes: frozenset[str] | None = None,
-) -> JudgedGrant | None:
-    """Decide on a grant as of now, for `scopes` or all that was granted.
+) -> Judged | None:
+    """Decide on a grant as its rows stand, as of now, for `scopes` or all that was granted.
 
     None when nothing may hang on the grant any more, whatever policies say: it is revoked or
     over, or its person or client is disabled or gone.
     """
-    found = grants.standing_of_grant(tx, grant_id)
-    if found is None:
+    if held is None:
         return None
-    grant, standing = found
+    grant, standing = held.grant, held.standing
     client = configuration.clients.get(grant.client)
     if (
         grant.revoked_at is not None
@@ -87,7 +76,7 @@ def judge_grant(
         scopes=frozenset(grant.scope) if scopes is None else scopes,
         now=now,
     )
-    return JudgedGrant(grant, standing, judge(configuration, facts))
+    return judge(configuration, facts)
 
 
 def decide_grant(
@@ -99,14 +88,29 @@ def decide_grant(
     now: datetime,
 ) -> Decision | None:
     """Decide on a grant as of now without recording; None when nothing may hang on it."""
-    judged = judge_grant(tx, grant_id, channel, configuration, now=now)
-    return None if judged is None else judged.judged.decision
+    judged = judge_held(tx, held_grant(tx, grant_id), channel, configuration, now=now)
+    return None if judged is None else judged.decision
 
 
 def record(tx: Transaction, judged: Judged) -> DecisionId:
     """Record a decision in the transaction that carries it out; return its id."""
+    decision_id, row = record_row(judged)
+    decisions.append(tx, row)
+    note_break_glass(tx, decision_id, judged)
+    return decision_id
+
+
+def record_row(judged: Judged) -> tuple[DecisionId, dict[str, Value]]:
+    """Return a decision's id and row, for whoever writes it together with something else.
+
+    The decision of a break-glass person needs `note_break_glass` beside it.
+    """
     decision_id = DecisionId(new_id("dec"))
-    decisions.append(tx, decisions.row_of(decision_id, judged.facts, judged.decision))
+    return decision_id, decisions.row_of(decision_id, judged.facts, judged.decision)
+
+
+def note_break_glass(tx: Transaction, decision_id: DecisionId, judged: Judged) -> None:
+    """Leave an audit row if the decision let a break-glass person in past an error."""
     if judged.decision.fail_open and judged.facts.subject is not None:
         audit.append(
             tx,
@@ -119,7 +123,6 @@ def record(tx: Transaction, judged: Judged) -> DecisionId:
                 detail={"decision": decision_id, "channel": judged.facts.channel.value},
             ),
         )
-    return decision_id
 
 
 def record_in_group(log: DecisionLog, judged: Judged, *, token: str, subject_epoch: int) -> None:

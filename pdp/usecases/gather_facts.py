@@ -19,7 +19,7 @@ from pdp.domain.session import Grant, Session
 from pdp.policy.rules import Rules
 from pdp.store import devices
 from pdp.store.database import Transaction
-from pdp.store.grants import DeviceStanding, Standing
+from pdp.store.standings import DeviceStanding, Standing
 from pdp.usecases.reassess_device import assessment_at
 
 

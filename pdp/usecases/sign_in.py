@@ -17,7 +17,7 @@ from pdp.domain.session import Session
 from pdp.domain.subject import Subject, check_username, normalise_username
 from pdp.ephemeral.rate_limit import Limited, RateLimiter
 from pdp.settings import LifetimeSettings, SignInSettings
-from pdp.store import audit, grants, sessions, subjects
+from pdp.store import audit, sessions, standings, subjects
 from pdp.store.database import Database, Transaction
 from pdp.store.subjects import Credentials
 from pdp.usecases import attempts
@@ -138,7 +138,7 @@ def start_session(
     has ended every session, and must not miss this one.
     """
     checked = signed_in.subject
-    grants.hold_still(tx, checked.id, None)
+    standings.hold_still(tx, checked.id, None)
     subject = subjects.get(tx, checked.id)
     if subject.is_disabled or subject.password_changed_at != checked.password_changed_at:
         reason = Refusal.DISABLED if subject.is_disabled else Refusal.CHANGED_MEANWHILE
@@ -174,7 +174,7 @@ def renew_session(
     """
     if signed_in.subject.id != session.subject:
         return None
-    grants.hold_still(tx, session.subject, None)
+    standings.hold_still(tx, session.subject, None)
     subject = subjects.get(tx, session.subject)
     if subject.is_disabled or subject.password_changed_at != signed_in.subject.password_changed_at:
         return None

@@ -6,7 +6,7 @@ from pdp.domain.compliance import Compliance
 from pdp.domain.events import Action, Event
 from pdp.domain.ids import ClientId, SessionId
 from pdp.domain.session import EndReason, Session
-from pdp.store import audit, consents, devices, factors, grants, sessions
+from pdp.store import audit, consents, devices, factors, grants, sessions, standings
 from pdp.store.sessions import LiveSession
 from pdp.usecases.gather_facts import device_facts
 from pdp.usecases.reassess_device import assessment_at
@@ -113,7 +113,7 @@ def withdraw_consent() -> Response:
 
 def compliance_of(visit: Visit, session: Session) -> Compliance:
     """Return how the device that this session is bound to stands now; unknown without one."""
-    standing = grants.standing_of_subject(visit.tx, session.subject, session.device)
+    standing = standings.standing_of_subject(visit.tx, session.subject, session.device)
     if standing is None:
         return Compliance.UNKNOWN
     return device_facts(

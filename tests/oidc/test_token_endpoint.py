@@ -361,7 +361,7 @@ def test_unknown_client_and_wrong_secret_are_told_the_same(world: World):
 def test_tokens_are_stored_as_digests_only(world: World):
     issued = world.tokens()
     with world.database.read() as tx:
-        found = tokens.find_refresh(tx, issued["refresh_token"])
+        _, found = tokens.find_refresh(tx, issued["refresh_token"])
 
     assert found is not None
     assert found.digest != issued["refresh_token"]

@@ -14,7 +14,7 @@ from pdp.domain.errors import Conflict, NotFound
 from pdp.domain.ids import ClientId, GrantId, SubjectId
 from pdp.domain.session import EndReason, Grant
 from pdp.domain.subject import FieldRefused
-from pdp.store import clients, factors, grants, sessions, subjects
+from pdp.store import clients, factors, grants, sessions, standings, subjects
 from pdp.usecases import accounts
 from pdp.usecases.accounts import Person
 from pdp.usecases.passwords import NewPassword
@@ -70,9 +70,9 @@ class Office:
 
     def grant(self):
         with self.database.read() as tx:
-            found = grants.standing_of_grant(tx, GrantId("grt_1"))
+            found = standings.held_grant(tx, GrantId("grt_1"))
         assert found is not None
-        return found[0]
+        return found.grant
 
     def rows(self, table):
         with self.database.engine.connect() as connection:
