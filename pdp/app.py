@@ -19,8 +19,9 @@ from pdp.runtime import Runtime
 from pdp.settings import Settings
 from pdp.store import schema
 from pdp.store.base import Base
-from pdp.store.database import Database, absolute_url, engine_options, prepare_connections
+from pdp.store.database import Database
 from pdp.store.decision_log import DecisionLog
+from pdp.store.engine import absolute_url, engine_options, prepare_connections
 from pdp.store.envelope import Envelope
 from pdp.usecases.configuration import Configurations
 from pdp.usecases.passwords import Passwords

@@ -1,6 +1,7 @@
 """The only door to time and chance: everything else takes `now`, ids and secrets as parameters."""
 
 import secrets
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
@@ -21,9 +22,26 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{secrets.token_urlsafe(16)}"
 
 
+def new_row_id(prefix: str) -> str:
+    """Return an identifier for rows that are written often: time in front, 80 random bits behind.
+
+    Rows written together lie together in an index, so that a commit touches few pages.
+    """
+    milliseconds = time.time_ns() // 1_000_000
+    bits = milliseconds << 80 | int.from_bytes(secrets.token_bytes(10))
+    return f"{prefix}_{bits:032x}"
+
+
 def new_secret() -> str:
     """Return 256 random bits, URL-safe: a bearer secret that needs no slow hash at rest."""
     return secrets.token_urlsafe(32)
+
+
+def new_typed_secret() -> str:
+    """Return such a secret that no command line takes for an option."""
+    while (secret := new_secret()).startswith("-"):
+        pass
+    return secret
 
 
 def new_code(length: int) -> str:

@@ -8,6 +8,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any, Final, TextIO
 
@@ -15,6 +16,9 @@ import structlog
 from structlog.typing import Processor
 
 REDACTED: Final = "[redacted]"
+
+#: The id of the request that this thread answers, for its lines.
+current_request: Final[ContextVar[str | None]] = ContextVar("current_request", default=None)
 
 #: Libraries that log requests, parameters or whole tokens when they are asked for detail.
 _HELD_AT_WARNING: Final = ("authlib", "sqlalchemy", "urllib3", "werkzeug", "alembic")
@@ -47,7 +51,7 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     stream = stream or sys.stderr
     least = logging.getLevelNamesMapping()[level.upper()]
     ours: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
+        _with_request_id,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -75,6 +79,15 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     root.setLevel(least)
     for name in _HELD_AT_WARNING:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _with_request_id(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Name the request that this line is about, if it is about one."""
+    if (request_id := current_request.get()) is not None:
+        event.setdefault("request_id", request_id)
+    return event
 
 
 def is_debugging() -> bool:

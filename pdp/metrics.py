@@ -87,6 +87,11 @@ def decided(channel: str, outcome: str, seconds: float) -> None:
     _decision_seconds.observe(seconds)
 
 
+def decided_again(channel: str, outcome: str) -> None:
+    """Count one decision that was taken before on equal facts: nothing was evaluated."""
+    _decision_child(channel, outcome).inc()
+
+
 def signal_received(source: str, result: str) -> None:
     """Count one signal of a configured source.
 

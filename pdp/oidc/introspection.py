@@ -13,12 +13,20 @@ from pdp.domain.ids import ClientId, GrantId
 from pdp.jose.tokens import Refusal, verify_jwt
 from pdp.oidc.enforce import Refused, token_terms
 from pdp.oidc.issue import Claims, Issuer
+from pdp.oidc.remembered import Remembered
 from pdp.oidc.request import OidcRequest
+from pdp.policy.condition import earliest
 from pdp.store import tokens
 from pdp.store.decision_log import DecisionLog
 from pdp.store.standings import check_token
-from pdp.usecases.decide_access import Judged, judge, judge_held, record_in_group
-from pdp.usecases.gather_facts import facts_of_machine
+from pdp.usecases.decide_access import (
+    Judged,
+    count_again,
+    judge,
+    judge_held,
+    record_in_group,
+)
+from pdp.usecases.gather_facts import facts_of_machine, is_up_to_date
 
 INACTIVE: Claims = {"active": False}
 #: What an access token's claims tell its resource; ours alone (`gid`) stay with us.
@@ -48,7 +56,7 @@ def introspect(
         return _refresh_token(request, caller, token)
     if not _may_ask(request, caller, claims):
         return Introspected(INACTIVE, None)
-    decided = decide_on_token(request, claims, Channel.INTROSPECTION, log)
+    decided = decide_on_token(issuer, request, claims, Channel.INTROSPECTION, log)
     if decided is None:
         return Introspected(INACTIVE, None)
     judged, scopes = decided
@@ -87,7 +95,7 @@ def verify_access_token(issuer: Issuer, request: OidcRequest, token: str) -> Cla
 
 
 def decide_on_token(
-    request: OidcRequest, claims: Claims, channel: Channel, log: DecisionLog
+    issuer: Issuer, request: OidcRequest, claims: Claims, channel: Channel, log: DecisionLog
 ) -> tuple[Judged, tuple[str, ...]] | None:
     """Decide on an access token as of now, and record it within a second.
 
@@ -100,21 +108,33 @@ def decide_on_token(
     request.confirm(check.generation)
     if check.revoked:
         return None
+    known = issuer.decided.find((jti, channel), check.row, request.now)
+    if known is not None and log.count(known.log_key):
+        count_again(known.judged)
+        return known.judged, scopes
+    held = check.held()
     if grant_id is None:
         judged = _judge_machine(request, claims, channel, scopes)
     else:
         judged = judge_held(
             request.tx,
-            check.held,
+            held,
             channel,
             request.configuration,
             now=request.now,
             scopes=frozenset(scopes),
         )
-    epoch = 0 if check.held is None else check.held.standing.epoch
     if judged is None:
         return None
-    record_in_group(log, judged, token=jti, subject_epoch=epoch)
+    key = record_in_group(
+        log, judged, token=jti, subject_epoch=0 if held is None else held.standing.epoch
+    )
+    if held is None or is_up_to_date(
+        held.standing.device, request.configuration.rules, request.now
+    ):
+        ends = None if held is None else held.grant.expires_at
+        until = earliest((ends, judged.decision.valid_until))
+        issuer.decided.keep((jti, channel), Remembered(check.row, judged, until, key))
     return judged, scopes
 
 

@@ -9,6 +9,7 @@ from pdp.domain.session import Grant
 from pdp.jose.tokens import at_hash, sign_jwt
 from pdp.jose.verified import VerifiedTokens
 from pdp.oidc.enforce import Terms
+from pdp.oidc.remembered import RememberedDecisions
 from pdp.oidc.request import OidcRequest
 from pdp.settings import LifetimeSettings
 
@@ -17,11 +18,12 @@ Claims = dict[str, object]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issuer:
-    """Who issues, for how long things live, and which signatures were seen to be right."""
+    """Who issues, for how long things live, and what was found of tokens that came back."""
 
     issuer: str
     lifetimes: LifetimeSettings
     seen: VerifiedTokens
+    decided: RememberedDecisions
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from pdp.oidc.grants import (
 )
 from pdp.oidc.issue import Issuer
 from pdp.oidc.pkce import S256Challenge
+from pdp.oidc.remembered import RememberedDecisions
 from pdp.oidc.request import Answer, OidcRequest
 from pdp.runtime import Runtime
 from pdp.usecases.client_secrets import client_pepper
@@ -38,6 +39,7 @@ class Server(AuthorizationServer):
             issuer=runtime.settings.issuer,
             lifetimes=runtime.settings.lifetimes,
             seen=VerifiedTokens(),
+            decided=RememberedDecisions(),
         )
         self.pepper = client_pepper(runtime.envelope)
         for grant in (AuthorizationCodeGrant, RefreshTokenGrant, ClientCredentialsGrant):

@@ -40,7 +40,7 @@ def userinfo(
     claims = verify_access_token(issuer, request, token)
     if claims is None or "gid" not in claims:
         return _INVALID
-    decided = decide_on_token(request, claims, Channel.USERINFO, log)
+    decided = decide_on_token(issuer, request, claims, Channel.USERINFO, log)
     if decided is None:
         return _INVALID
     judged, scopes = decided

@@ -1,6 +1,6 @@
 """The audit record: one row for each administrative change, in the change's own transaction."""
 
-from pdp.clock import new_id
+from pdp.clock import new_row_id
 from pdp.domain.events import Event
 from pdp.store.base import to_json, to_micros
 from pdp.store.database import Statement, Transaction
@@ -16,7 +16,7 @@ def append(tx: Transaction, event: Event) -> None:
     tx.run(
         _INSERT,
         {
-            "id": new_id("evt"),
+            "id": new_row_id("evt"),
             "at": to_micros(event.at),
             "actor": event.actor,
             "action": event.action.value,

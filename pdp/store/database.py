@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
+from types import TracebackType
 from typing import Any, Final, TypeVar
 
 import psycopg
@@ -22,6 +22,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from pdp.domain.errors import Unavailable
+from pdp.store.engine import engine_options, prepare_connections
 from pdp.store.group_commit import GroupCommit, GroupedWork
 
 Value = str | int | float | bytes | bool | None
@@ -186,15 +187,9 @@ class Database:
         prepare_connections(engine)
         return cls(engine)
 
-    @contextmanager
-    def read(self) -> Iterator[Transaction]:
+    def read(self) -> "Reading":
         """Read: each statement sees the newest committed state; nothing is written."""
-        with self._unavailable_when_down(), self._link() as link:
-            transaction = Transaction(link, sqlite=self.is_sqlite)
-            try:
-                yield transaction
-            finally:
-                transaction.close()
+        return Reading(self)
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
@@ -256,27 +251,39 @@ class Database:
 
     @contextmanager
     def _link(self) -> Iterator[Link]:
-        """Lend a connection, and keep it for the next one: the last used comes first.
+        link = self.lend()
+        sound = True
+        try:
+            yield link
+        except _DATABASE_ERRORS:
+            sound = False
+            raise
+        finally:
+            self.take_back(link, sound=sound)
 
-        Checking one out of the engine's pool and in again costs more than a read. One that a
-        database error came from is thrown away.
+    def lend(self) -> Link:
+        """Lend a connection; the last used comes first. Raises Unavailable if all are in use.
+
+        Checking one out of the engine's pool and in again costs more than a read.
         """
         if not self._slots.acquire(timeout=self._patience):
             raise Unavailable("every database connection is in use")
+        link = None
         try:
             link = self._last_used() or Link(self.engine.connect(), sqlite=self.is_sqlite)
-            sound = True
-            try:
-                yield link
-            except _DATABASE_ERRORS:
-                sound = False
-                raise
-            finally:
-                if sound:
-                    self._kept.append(link)
-                else:
-                    link.connection.invalidate()
-                    link.connection.close()
+        finally:
+            if link is None:
+                self._slots.release()
+        return link
+
+    def take_back(self, link: Link, *, sound: bool) -> None:
+        """Keep a connection for the next one; throw one away that an error came from."""
+        try:
+            if sound:
+                self._kept.append(link)
+            else:
+                link.connection.invalidate()
+                link.connection.close()
         finally:
             self._slots.release()
 
@@ -311,14 +318,17 @@ class Database:
     def _unavailable_when_down(self) -> Iterator[None]:
         try:
             yield
-        except sa.exc.TimeoutError as error:
-            raise Unavailable("every database connection is in use") from error
-        except sa.exc.DBAPIError as error:
-            self._raise_if_ours(error.orig)
-            raise Unavailable("the database does not answer") from error
-        except (sqlite3.Error, psycopg.Error) as error:
-            self._raise_if_ours(error)
-            raise Unavailable("the database does not answer") from error
+        except _DATABASE_ERRORS as error:
+            raise self.unavailable(error) from error
+
+    def unavailable(self, error: Exception) -> Unavailable:
+        """Return what an outage means; raise the error if it is a mistake in our SQL."""
+        if isinstance(error, sa.exc.TimeoutError):
+            return Unavailable("every database connection is in use")
+        if isinstance(error, sa.exc.SQLAlchemyError) and not isinstance(error, sa.exc.DBAPIError):
+            raise error
+        self._raise_if_ours(error.orig if isinstance(error, sa.exc.DBAPIError) else error)
+        return Unavailable("the database does not answer")
 
     def _raise_if_ours(self, error: BaseException | None) -> None:
         """Raise what is a mistake in our SQL; drop connections that the outage broke."""
@@ -332,52 +342,31 @@ class Database:
             raise error
 
 
-def absolute_url(url: str) -> str:
-    """Return the URL with a relative SQLite path made absolute; any other URL as it is."""
-    prefix = "sqlite:///"
-    if not url.startswith(prefix):
-        return url
-    return prefix + str(Path(url.removeprefix(prefix)).absolute())
+class Reading:
+    """What `Database.read` returns: generators would cost as much as the reading itself."""
 
+    __slots__ = ("_database", "_link", "_tx")
 
-def engine_options(url: str, *, pool_size: int, busy_timeout: timedelta) -> dict[str, Any]:
-    """Return the engine options that this module relies on."""
-    seconds = busy_timeout.total_seconds()
-    if url.startswith("sqlite"):
-        # Transactions are ours to begin and end: the driver must not begin them by itself.
-        arguments: dict[str, Any] = {
-            "timeout": seconds,
-            "isolation_level": None,
-            "check_same_thread": False,
-        }
-    else:
-        milliseconds = int(seconds * 1000)
-        arguments = {
-            "autocommit": True,
-            "connect_timeout": max(2, int(seconds)),
-            "options": f"-c lock_timeout={milliseconds} -c statement_timeout={milliseconds}",
-        }
-    return {
-        "connect_args": arguments,
-        "isolation_level": "AUTOCOMMIT",
-        "pool_size": pool_size,
-        # A few more than `Database` lends, for whoever asks the engine itself (migrations).
-        "max_overflow": 2,
-        "pool_timeout": seconds,
-        "pool_pre_ping": False,
-    }
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
+    def __enter__(self) -> Transaction:
+        try:
+            self._link = self._database.lend()
+        except _DATABASE_ERRORS as error:
+            raise self._database.unavailable(error) from error
+        self._tx = Transaction(self._link, sqlite=self._database.is_sqlite)
+        return self._tx
 
-def prepare_connections(engine: sa.Engine) -> None:
-    """Set up each new connection: durability and foreign keys on SQLite."""
-    if engine.dialect.name != "sqlite":
-        return
-    if engine.url.database:
-        Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
-
-    @sa.event.listens_for(engine, "connect")
-    def _pragmas(connection: sqlite3.Connection, _record: object) -> None:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute("PRAGMA cache_size=-16384")
+    def __exit__(
+        self, _kind: object, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        sound = not isinstance(error, _DATABASE_ERRORS)
+        try:
+            self._tx.close()
+        except _DATABASE_ERRORS as late:
+            sound, error = False, error or late
+        finally:
+            self._database.take_back(self._link, sound=sound)
+        if isinstance(error, _DATABASE_ERRORS):
+            raise self._database.unavailable(error) from error

@@ -11,7 +11,7 @@ from typing import Final
 
 import orjson
 
-from pdp.clock import new_id
+from pdp.clock import new_row_id
 from pdp.store.base import from_micros, to_json, to_micros
 from pdp.store.database import Statement, Transaction
 
@@ -77,7 +77,7 @@ def enqueue(
     tx.run(
         _INSERT,
         {
-            "id": new_id("job"),
+            "id": new_row_id("job"),
             "type": type_,
             "payload": to_json(payload),
             "not_before": to_micros(not_before or now),

@@ -18,7 +18,7 @@ from pdp.domain.ids import DeviceId, GrantId, SubjectId
 from pdp.domain.session import Grant
 from pdp.domain.signal import RiskLevel
 from pdp.store.base import from_micros, from_micros_or_none
-from pdp.store.database import Statement, Transaction, Value
+from pdp.store.database import Row, Statement, Transaction, Value
 from pdp.store.generations import raise_lost
 
 _GRANT_COLUMNS: Final = (
@@ -107,11 +107,23 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class TokenCheck:
-    """What stands behind an access token. A machine's token has no grant: `held` is None."""
+    """What stands behind an access token: the row as read, so that it can be compared."""
 
-    generation: int
-    revoked: bool
-    held: Held | None
+    row: Row
+
+    @property
+    def generation(self) -> int:
+        """The configuration's generation."""
+        return int(self.row[0])
+
+    @property
+    def revoked(self) -> bool:
+        """Whether this token was revoked by itself."""
+        return bool(self.row[1])
+
+    def held(self) -> Held | None:
+        """Read the grant; None if there is none, as behind a machine's token."""
+        return read_held(self.row[2:])
 
 
 def held_grant(tx: Transaction, grant_id: GrantId) -> Held | None:
@@ -125,7 +137,7 @@ def check_token(tx: Transaction, jti: str, grant_id: GrantId | None) -> TokenChe
     row = tx.one(_OF_TOKEN, {"jti": jti, "grant_id": grant_id})
     if row is None:
         raise_lost()
-    return TokenCheck(row[0], bool(row[1]), read_held(row[2:]))
+    return TokenCheck(row)
 
 
 def standing_of_subject(

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pdp import metrics
-from pdp.clock import new_id
+from pdp.clock import new_row_id
 from pdp.domain.access import Channel, Decision, Facts
 from pdp.domain.events import Action, Event
 from pdp.domain.ids import DecisionId, GrantId
 from pdp.policy.evaluate import evaluate
 from pdp.store import audit, decisions
 from pdp.store.database import Transaction, Value
-from pdp.store.decision_log import DecisionLog
+from pdp.store.decision_log import DecisionLog, Key
 from pdp.store.standings import Held, held_grant
 from pdp.usecases.configuration import Configuration
 from pdp.usecases.gather_facts import facts_of_grant
@@ -38,6 +38,11 @@ def judge(configuration: Configuration, facts: Facts) -> Judged:
     if decision.fail_open:
         metrics.failed_open()
     return Judged(facts, decision)
+
+
+def count_again(judged: Judged) -> None:
+    """Count a decision that was taken before on the same facts, and answered again."""
+    metrics.decided_again(judged.facts.channel, judged.decision.outcome.wire)
 
 
 def judge_held(
@@ -105,7 +110,7 @@ def record_row(judged: Judged) -> tuple[DecisionId, dict[str, Value]]:
 
     The decision of a break-glass person needs `note_break_glass` beside it.
     """
-    decision_id = DecisionId(new_id("dec"))
+    decision_id = DecisionId(new_row_id("dec"))
     return decision_id, decisions.row_of(decision_id, judged.facts, judged.decision)
 
 
@@ -125,10 +130,13 @@ def note_break_glass(tx: Transaction, decision_id: DecisionId, judged: Judged) -
         )
 
 
-def record_in_group(log: DecisionLog, judged: Judged, *, token: str, subject_epoch: int) -> None:
-    """Record a check that issues nothing: within a second, equal allows counted on one row."""
+def record_in_group(log: DecisionLog, judged: Judged, *, token: str, subject_epoch: int) -> Key:
+    """Record a check that issues nothing: within a second, equal allows counted on one row.
+
+    Returns the key under which an equal answer is counted.
+    """
     facts, decision = judged.facts, judged.decision
-    key = (
+    key: Key = (
         token,
         facts.channel,
         decision.outcome,
@@ -137,7 +145,7 @@ def record_in_group(log: DecisionLog, judged: Judged, *, token: str, subject_epo
         None if facts.device is None else facts.device.epoch,
         None if facts.device is None else facts.device.compliance,
     )
-    if log.count(key):
-        return
-    decision_id = DecisionId(new_id("dec"))
-    log.append(decision_id, decisions.row_of(decision_id, facts, decision), key=key)
+    if not log.count(key):
+        decision_id, row = record_row(judged)
+        log.append(decision_id, row, key=key)
+    return key

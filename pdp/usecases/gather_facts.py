@@ -116,7 +116,7 @@ def device_facts(
     if standing is None or not (standing.shared or standing.owner == subject):
         return DeviceFacts()
     status, risk, valid_until = standing.status, standing.risk, standing.valid_until
-    if standing.assessed_with != rules.version or (valid_until is not None and now >= valid_until):
+    if not is_up_to_date(standing, rules, now):
         stored = devices.load_stored(tx, standing.id)
         if stored is None:
             return DeviceFacts()
@@ -134,6 +134,14 @@ def device_facts(
         open_tasks=standing.open_tasks,
         valid_until=valid_until,
     )
+
+
+def is_up_to_date(standing: DeviceStanding | None, rules: Rules, now: datetime) -> bool:
+    """Tell whether the device's row says what counts at `now` (UTC), without its readings."""
+    if standing is None:
+        return True
+    valid_until = standing.valid_until
+    return standing.assessed_with == rules.version and (valid_until is None or now < valid_until)
 
 
 def _subject(standing: Standing) -> SubjectFacts:

@@ -64,8 +64,7 @@ def begin(environ: dict[str, Any]) -> None:
     identifier = theirs if _SANE_ID.match(theirs) else new_id("req")
     environ[_ID] = identifier
     environ[_STARTED] = time.perf_counter()
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(request_id=identifier)
+    logs.current_request.set(identifier)
 
 
 def end(environ: Mapping[str, Any], route: str, status: int) -> None:

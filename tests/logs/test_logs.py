@@ -23,13 +23,13 @@ def written():
     before = root.handlers[:], root.level, structlog.get_config()
     stream = io.StringIO()
     # Another test's request may have been answered in this thread before.
-    structlog.contextvars.clear_contextvars()
+    logs.current_request.set(None)
     logs.configure("debug", stream)
     yield stream
     root.handlers[:], level, config = before
     root.setLevel(level)
     structlog.configure(**config)
-    structlog.contextvars.clear_contextvars()
+    logs.current_request.set(None)
 
 
 def lines(written):
@@ -50,7 +50,7 @@ def test_an_event_is_one_json_line_with_time_and_level(written):
 
 
 def test_lines_of_one_request_carry_its_id(written):
-    structlog.contextvars.bind_contextvars(request_id="req_1")
+    logs.current_request.set("req_1")
     structlog.get_logger().info("access.decided")
     logging.getLogger("some.library").warning("odd")
 

@@ -3,6 +3,7 @@ import re
 import pytest
 import structlog
 
+from pdp import logs
 from pdp.web.context import client_address, request_id, runtime
 from tests.web.edge import ISSUER, an_edge, view
 
@@ -54,7 +55,7 @@ def test_the_id_of_one_request_does_not_stay_for_the_next(app):
     get(app, X_Request_ID="first-request")
     get(app, X_Request_ID="second-request")
 
-    assert structlog.contextvars.get_contextvars()["request_id"] == "second-request"
+    assert logs.current_request.get() == "second-request"
 
 
 def test_refused_requests_are_logged_by_pattern_and_not_by_path(app):

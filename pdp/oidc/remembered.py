@@ -1,0 +1,56 @@
+"""Decisions on access tokens, remembered with the very rows that they were taken on.
+
+The rows are read anew for each check. Where every column is what it was, the policies in force
+among them, and the decision said that it still holds, deciding again could only say the same
+(`test_a_decision_stands_until_it_said`): it is spared, not the question.
+"""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime
+
+from pdp.domain.access import Channel
+from pdp.store.database import Row
+from pdp.store.decision_log import Key as LogKey
+from pdp.usecases.decide_access import Judged
+
+Key = tuple[str, Channel]
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A decision, the row it rests on, when it ends (UTC), and where its repeats are counted."""
+
+    row: Row
+    judged: Judged
+    until: datetime | None
+    log_key: LogKey
+
+
+class RememberedDecisions:
+    """The last `capacity` decisions, by token and channel; may be used from threads."""
+
+    __slots__ = ("_capacity", "_decisions", "_lock")
+
+    def __init__(self, capacity: int = 4096) -> None:
+        self._capacity = capacity
+        self._lock = threading.Lock()
+        self._decisions: OrderedDict[Key, Remembered] = OrderedDict()
+
+    def find(self, key: Key, row: Row, now: datetime) -> Remembered | None:
+        """Return what was decided on exactly this row, if it still holds."""
+        with self._lock:
+            known = self._decisions.get(key)
+            if known is not None:
+                self._decisions.move_to_end(key)
+        if known is None or known.row != row:
+            return None
+        return known if known.until is None or now < known.until else None
+
+    def keep(self, key: Key, decided: Remembered) -> None:
+        """Remember a decision; the one that was used longest ago makes room."""
+        with self._lock:
+            self._decisions[key] = decided
+            if len(self._decisions) > self._capacity:
+                self._decisions.popitem(last=False)
