@@ -234,11 +234,16 @@ class Database:
         self.engine.dispose()
 
     def _commit_all(self, works: Sequence[GroupedWork]) -> None:
+        """Run the works and commit; one alone needs no savepoint, several have one each."""
         with self._turn(), self._link() as link:
             shared = Transaction(link, sqlite=True)
             parts = []
             try:
                 shared.begin()
+                if len(works) == 1:
+                    if works[0].run(shared):
+                        shared.commit()
+                    return
                 for work in works:
                     part = Transaction(link, sqlite=True)
                     parts.append(part)

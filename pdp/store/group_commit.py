@@ -8,7 +8,6 @@ work of the group: none was answered before it was on disk.
 import contextvars
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from typing import Any, Final, TypeVar
 
 #: Works of one commit: enough to hide the disk, few enough to keep the wait short.
@@ -20,14 +19,15 @@ T = TypeVar("T")
 class GroupedWork:
     """One thread's work, run by whichever thread leads, in the context of its own."""
 
-    __slots__ = ("_context", "_work", "answer", "failure", "future")
+    __slots__ = ("_context", "_work", "answer", "failure", "is_settled")
 
     def __init__(self, work: Callable[[Any], Any]) -> None:
         self._work = work
         self._context = contextvars.copy_context()
-        self.future: Future[Any] = Future()
         self.answer: Any = None
         self.failure: BaseException | None = None
+        #: Whether the group's commit is over, well or not.
+        self.is_settled = False
 
     def run(self, tx: object) -> bool:
         """Run the work; False if it raised, which its own thread will raise again."""
@@ -37,13 +37,6 @@ class GroupedWork:
             self.failure = failure
             return False
         return True
-
-    def settle(self) -> None:
-        """Let the thread that waits go on with what its work came to."""
-        if self.failure is not None:
-            self.future.set_exception(self.failure)
-        else:
-            self.future.set_result(self.answer)
 
 
 class GroupCommit:
@@ -60,12 +53,14 @@ class GroupCommit:
         mine = GroupedWork(work)
         with self._gathering:
             self._waiting.append(mine)
-        while not mine.future.done():
+        while not mine.is_settled:
             # Whoever waited here may find that the thread before has done the work already.
             with self._leading:
-                if not mine.future.done():
+                if not mine.is_settled:
                     self._lead()
-        answer: T = mine.future.result()
+        if mine.failure is not None:
+            raise mine.failure
+        answer: T = mine.answer
         return answer
 
     def _lead(self) -> None:
@@ -77,4 +72,4 @@ class GroupCommit:
             for work in group:
                 work.failure = work.failure or failure
         for work in group:
-            work.settle()
+            work.is_settled = True
