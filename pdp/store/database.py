@@ -7,7 +7,6 @@ PostgreSQL goes through psycopg 3. When either is down: `Unavailable`.
 
 import fcntl
 import os
-import re
 import sqlite3
 import threading
 from collections import deque
@@ -15,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import psycopg
 import sqlalchemy as sa
@@ -24,9 +23,10 @@ from sqlalchemy.orm import Session
 from pdp.domain.errors import Unavailable
 from pdp.store.engine import engine_options, prepare_connections
 from pdp.store.group_commit import GroupCommit, GroupedWork
+from pdp.store.links import Link, Row, Statement, Value, link_to
 
-Value = str | int | float | bytes | bool | None
-Row = Sequence[Any]
+__all__ = ["Database", "Reading", "Row", "Statement", "Transaction", "Value"]
+
 T = TypeVar("T")
 
 #: What SQLite says when the file, the disk or another writer is the trouble, not our statement.
@@ -44,36 +44,7 @@ _SQLITE_DOWN: Final = frozenset(
 )
 
 
-_NAMED: Final = re.compile(r":([a-z_]+)")
-
-_IDLE: Final = psycopg.pq.TransactionStatus.IDLE
-
 _DATABASE_ERRORS: Final = (sa.exc.SQLAlchemyError, sqlite3.Error, psycopg.Error)
-
-
-class Statement:
-    """SQL text with `:name` parameters, translated once for both drivers."""
-
-    __slots__ = ("names", "postgresql", "sqlite")
-
-    def __init__(self, text: str) -> None:
-        self.sqlite = text
-        #: The names in the order of PostgreSQL's `$1`, `$2`, ...: each once, however often used.
-        self.names = tuple(dict.fromkeys(_NAMED.findall(text)))
-        self.postgresql = _NAMED.sub(lambda m: f"${self.names.index(m[1]) + 1}", text)
-
-
-class Link:
-    """A connection with what it takes to speak to it directly, kept from one use to the next."""
-
-    __slots__ = ("connection", "cursor", "driver")
-
-    def __init__(self, connection: sa.Connection, *, sqlite: bool) -> None:
-        self.connection = connection
-        driver: Any = connection.connection.driver_connection
-        self.driver = driver
-        # Making a cursor and binding parameters by name cost psycopg as much as a statement.
-        self.cursor: Any = self.driver if sqlite else psycopg.RawCursor(driver)
 
 
 class Transaction:
@@ -83,28 +54,27 @@ class Transaction:
     together whichever way each was written.
     """
 
-    __slots__ = ("_cursor", "_driver", "_link", "_orm", "_sqlite")
+    __slots__ = ("_link", "_orm", "_sqlite")
 
     def __init__(self, link: Link, *, sqlite: bool) -> None:
         self._link = link
-        self._driver = link.driver
-        self._cursor = link.cursor
         self._sqlite = sqlite
         self._orm: Session | None = None
 
     def run(self, statement: Statement, parameters: Mapping[str, Value]) -> int:
         """Execute a change; return how many rows it touched."""
-        return int(self._execute(statement, parameters).rowcount)
+        self.flush()
+        return self._link.run(statement, parameters)
 
     def one(self, statement: Statement, parameters: Mapping[str, Value]) -> Row | None:
-        """Return the only row, or None."""
-        row: Row | None = self._execute(statement, parameters).fetchone()
-        return row
+        """Return the first row, or None."""
+        self.flush()
+        return self._link.one(statement, parameters)
 
     def all(self, statement: Statement, parameters: Mapping[str, Value]) -> list[Row]:
         """Return every row."""
-        rows: list[Row] = self._execute(statement, parameters).fetchall()
-        return rows
+        self.flush()
+        return self._link.all(statement, parameters)
 
     @property
     def orm(self) -> Session:
@@ -123,43 +93,31 @@ class Transaction:
         if self._orm is not None:
             self._orm.flush()
 
-    def _execute(self, statement: Statement, parameters: Mapping[str, Value]) -> Any:  # noqa: ANN401  two drivers' cursors
-        if self._orm is not None:
-            self._orm.flush()
-        if self._sqlite:
-            return self._cursor.execute(statement.sqlite, parameters)
-        ordered = [parameters[name] for name in statement.names]
-        return self._cursor.execute(statement.postgresql, ordered, prepare=True)
-
     def begin(self) -> None:
         """Begin; on SQLite take the write lock at once, so that no upgrade can deadlock."""
-        self._cursor.execute("BEGIN IMMEDIATE" if self._sqlite else "BEGIN")
+        self._link.say("BEGIN IMMEDIATE" if self._sqlite else "BEGIN")
 
     def run_behind_savepoint(self, work: GroupedWork) -> None:
         """Run one work of several; what it raises is kept for its caller, and undone."""
-        self._cursor.execute("SAVEPOINT work")
+        self._link.say("SAVEPOINT work")
         if work.run(self):
             self.flush()
         else:
             # After a full disk SQLite may have undone the whole transaction by itself: then
             # there is no savepoint any more, this raises, and nobody's work is answered for.
-            self._cursor.execute("ROLLBACK TO work")
-        self._cursor.execute("RELEASE work")
+            self._link.say("ROLLBACK TO work")
+        self._link.say("RELEASE work")
 
     def commit(self) -> None:
         """Commit what both sides did."""
         self.flush()
-        self._cursor.execute("COMMIT")
+        self._link.say("COMMIT")
 
     def close(self) -> None:
         """Undo whatever is open and let go of the ORM session."""
         if self._orm is not None:
             self._orm.close()
-        if self._sqlite:
-            if self._driver.in_transaction:
-                self._cursor.execute("ROLLBACK")
-        elif self._driver.pgconn.transaction_status != _IDLE and not self._driver.closed:
-            self._driver.rollback()
+        self._link.roll_back()
 
 
 class Database:
@@ -275,7 +233,7 @@ class Database:
             raise Unavailable("every database connection is in use")
         link = None
         try:
-            link = self._last_used() or Link(self.engine.connect(), sqlite=self.is_sqlite)
+            link = self._last_used() or link_to(self.engine.connect())
         finally:
             if link is None:
                 self._slots.release()

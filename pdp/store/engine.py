@@ -31,6 +31,7 @@ def engine_options(url: str, *, pool_size: int, busy_timeout: timedelta) -> dict
         arguments = {
             "autocommit": True,
             "connect_timeout": max(2, int(seconds)),
+            "tcp_user_timeout": milliseconds,
             "options": f"-c lock_timeout={milliseconds} -c statement_timeout={milliseconds}",
         }
     return {

@@ -1,0 +1,202 @@
+"""Links: connections spoken to directly, one class for each database, both with the same words.
+
+Hot paths send prepared statements without a cursor, a row factory or a registry of types between:
+on PostgreSQL these cost several times what the statement does. Both know three kinds of columns:
+whole numbers, truth values and text.
+"""
+
+import re
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol, cast
+
+import psycopg
+import sqlalchemy as sa
+from psycopg import pq
+from psycopg.errors import error_from_result
+
+Value = str | int | bool | None
+Row = Sequence[Any]
+
+_NAMED: Final = re.compile(r":([a-z_]+)")
+_ANSWERED: Final = frozenset({pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK})
+_BOOLEAN: Final = 16
+_NUMBERS: Final = frozenset({20, 21, 23})
+
+
+class Statement:
+    """SQL text with `:name` parameters, translated once for both drivers."""
+
+    __slots__ = ("names", "postgresql", "sqlite")
+
+    def __init__(self, text: str) -> None:
+        self.sqlite = text
+        #: The names in the order of PostgreSQL's `$1`, `$2`, ...: each once, however often used.
+        self.names = tuple(dict.fromkeys(_NAMED.findall(text)))
+        numbered = _NAMED.sub(lambda found: f"${self.names.index(found[1]) + 1}", text)
+        self.postgresql = numbered.encode()
+
+
+class Link(Protocol):
+    """A connection with what it takes to speak to it, kept from one use to the next."""
+
+    connection: sa.Connection
+
+    def run(self, statement: Statement, parameters: Mapping[str, Value]) -> int:
+        """Execute a change; return how many rows it touched."""
+        ...
+
+    def one(self, statement: Statement, parameters: Mapping[str, Value]) -> Row | None:
+        """Return the first row, or None."""
+        ...
+
+    def all(self, statement: Statement, parameters: Mapping[str, Value]) -> list[Row]:
+        """Return every row."""
+        ...
+
+    def say(self, command: str) -> None:
+        """Execute a command of transactions, such as COMMIT."""
+        ...
+
+    def roll_back(self) -> None:
+        """Undo whatever is open, if anything is."""
+        ...
+
+
+def link_to(connection: sa.Connection) -> Link:
+    """Return the link over a connection of the engine's pool."""
+    driver = connection.connection.driver_connection
+    if isinstance(driver, sqlite3.Connection):
+        return SqliteLink(connection, driver)
+    return PostgresqlLink(connection, cast("psycopg.Connection[Any]", driver))
+
+
+class SqliteLink:
+    """SQLite, whose driver keeps prepared statements by itself."""
+
+    __slots__ = ("_driver", "connection")
+
+    def __init__(self, connection: sa.Connection, driver: sqlite3.Connection) -> None:
+        self.connection = connection
+        self._driver = driver
+
+    def run(self, statement: Statement, parameters: Mapping[str, Value]) -> int:
+        """Execute a change; return how many rows it touched."""
+        return self._driver.execute(statement.sqlite, parameters).rowcount
+
+    def one(self, statement: Statement, parameters: Mapping[str, Value]) -> Row | None:
+        """Return the first row, or None."""
+        row: Row | None = self._driver.execute(statement.sqlite, parameters).fetchone()
+        return row
+
+    def all(self, statement: Statement, parameters: Mapping[str, Value]) -> list[Row]:
+        """Return every row."""
+        rows: list[Row] = self._driver.execute(statement.sqlite, parameters).fetchall()
+        return rows
+
+    def say(self, command: str) -> None:
+        """Execute a command of transactions, such as COMMIT."""
+        self._driver.execute(command)
+
+    def roll_back(self) -> None:
+        """Undo whatever is open, if anything is."""
+        if self._driver.in_transaction:
+            self._driver.execute("ROLLBACK")
+
+
+class Prepared:
+    """A statement that one connection has prepared, and the types of the columns it returns."""
+
+    __slots__ = ("columns", "name")
+
+    def __init__(self, name: bytes) -> None:
+        self.name = name
+        self.columns: tuple[int, ...] = ()
+
+
+class PostgresqlLink:
+    """PostgreSQL through libpq as psycopg wraps it; values travel as text, as psql sends them.
+
+    The server infers the types of parameters from the statement. How long a statement may take
+    is the server's to watch (`statement_timeout`), and a peer that is gone is the kernel's
+    (`tcp_user_timeout`).
+    """
+
+    __slots__ = ("_connection", "_prepared", "connection")
+
+    def __init__(self, connection: sa.Connection, driver: psycopg.Connection[Any]) -> None:
+        self.connection = connection
+        self._connection = driver
+        self._prepared: dict[Statement, Prepared] = {}
+
+    def run(self, statement: Statement, parameters: Mapping[str, Value]) -> int:
+        """Execute a change; return how many rows it touched."""
+        return self._execute(self._prepare(statement), statement, parameters).command_tuples or 0
+
+    def one(self, statement: Statement, parameters: Mapping[str, Value]) -> Row | None:
+        """Return the first row, or None."""
+        prepared = self._prepare(statement)
+        result = self._execute(prepared, statement, parameters)
+        return _row(result, 0, prepared.columns) if result.ntuples else None
+
+    def all(self, statement: Statement, parameters: Mapping[str, Value]) -> list[Row]:
+        """Return every row."""
+        prepared = self._prepare(statement)
+        result = self._execute(prepared, statement, parameters)
+        return [_row(result, number, prepared.columns) for number in range(result.ntuples)]
+
+    def say(self, command: str) -> None:
+        """Execute a command of transactions, such as COMMIT."""
+        self._answered(self._connection.pgconn.exec_(command.encode()))
+
+    def roll_back(self) -> None:
+        """Undo whatever is open, if anything is and the connection still stands."""
+        status = self._connection.pgconn.transaction_status
+        if status not in (pq.TransactionStatus.IDLE, pq.TransactionStatus.UNKNOWN):
+            self.say("ROLLBACK")
+
+    def _execute(
+        self, prepared: Prepared, statement: Statement, parameters: Mapping[str, Value]
+    ) -> "pq.abc.PGresult":
+        # NULL is None, which libpq takes and psycopg's annotation forgot.
+        values = cast("list[bytes]", [_text(parameters[each]) for each in statement.names])
+        result = self._answered(self._connection.pgconn.exec_prepared(prepared.name, values))
+        if not prepared.columns:
+            prepared.columns = tuple(result.ftype(each) for each in range(result.nfields))
+        return result
+
+    def _prepare(self, statement: Statement) -> Prepared:
+        known = self._prepared.get(statement)
+        if known is None:
+            known = Prepared(f"pdp_{len(self._prepared)}".encode())
+            self._answered(self._connection.pgconn.prepare(known.name, statement.postgresql))
+            self._prepared[statement] = known
+        return known
+
+    def _answered(self, result: "pq.abc.PGresult") -> "pq.abc.PGresult":
+        if result.status in _ANSWERED:
+            return result
+        if self._connection.pgconn.status == pq.ConnStatus.BAD:
+            raise psycopg.OperationalError("the connection to the database is lost")
+        raise error_from_result(result, encoding="utf-8")
+
+
+def _text(value: Value) -> bytes | None:
+    if value is None:
+        return None
+    return value.encode() if isinstance(value, str) else str(value).encode()
+
+
+def _row(result: "pq.abc.PGresult", number: int, columns: tuple[int, ...]) -> Row:
+    value = result.get_value
+    return tuple(
+        [_value(value(number, column), kind) for column, kind in enumerate(columns)],
+    )
+
+
+def _value(text: bytes | None, kind: int) -> str | int | bool | None:
+    if text is None:
+        return None
+    if kind in _NUMBERS:
+        return int(text)
+    return text == b"t" if kind == _BOOLEAN else text.decode()

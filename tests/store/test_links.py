@@ -1,0 +1,76 @@
+"""Links: equal answers from both databases, and errors in the words that the store knows."""
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+
+from pdp.domain.errors import Unavailable
+from pdp.store.database import Database, Statement
+
+_TEXT = Statement("SELECT username, epoch, break_glass, disabled_at FROM subjects WHERE id = :id")
+_INSERT = Statement(
+    "INSERT INTO subjects (id, username, name, email, password_hash, must_change_password,"
+    " groups, break_glass, epoch, created_at, password_changed_at)"
+    " VALUES (:id, :name, :name, '', '', :no, '[]', :yes, :epoch, 0, 0)"
+)
+_RAISE = Statement("UPDATE subjects SET epoch = epoch + 1 WHERE epoch >= :least")
+ADA = {"id": "usr_1", "name": "adá 'quoted' $1 %s", "no": False, "yes": True, "epoch": -(2**62)}
+
+
+def test_text_numbers_truth_and_nothing_come_back_as_they_went_in(database: Database):
+    with database.write() as tx:
+        assert tx.run(_INSERT, ADA) == 1
+    with database.read() as tx:
+        row = tx.one(_TEXT, {"id": "usr_1"})
+
+    assert row is not None
+    assert (row[0], row[1], bool(row[2]), row[3]) == (ADA["name"], ADA["epoch"], True, None)
+
+
+def test_a_row_that_is_not_there_is_none_and_a_change_of_none_counts_none(database: Database):
+    with database.write() as tx:
+        assert tx.one(_TEXT, {"id": "nobody"}) is None
+        assert tx.all(_TEXT, {"id": "nobody"}) == []
+        assert tx.run(_RAISE, {"least": 0}) == 0
+
+
+def test_a_change_that_was_not_committed_is_gone(database: Database):
+    def fails() -> None:
+        with database.write() as tx:
+            tx.run(_INSERT, ADA)
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        fails()
+    with database.read() as tx:
+        assert tx.one(_TEXT, {"id": "usr_1"}) is None
+
+
+def test_a_broken_promise_of_the_schema_is_no_outage(database: Database):
+    with database.write() as tx:
+        tx.run(_INSERT, ADA)
+    with pytest.raises(Exception, match=r"(?i)unique") as raised, database.write() as tx:
+        tx.run(_INSERT, {**ADA, "id": "usr_2"})
+    assert not isinstance(raised.value, Unavailable)
+    with database.read() as tx:
+        assert tx.one(_TEXT, {"id": "usr_2"}) is None
+
+
+def test_a_connection_that_the_server_ended_is_an_outage_and_the_next_one_works(
+    postgresql_url: str,
+):
+    database = Database.open(postgresql_url, pool_size=1)
+    with database.read() as tx:
+        row = tx.one(Statement("SELECT pg_backend_pid()"), {})
+    assert row is not None
+    administrator = psycopg.connect(
+        sa.make_url(postgresql_url).set(drivername="postgresql").render_as_string()
+    )
+    with administrator:
+        administrator.execute("SELECT pg_terminate_backend(%s)", row)
+
+    with pytest.raises(Unavailable), database.read() as tx:
+        tx.one(_TEXT, {"id": "usr_1"})
+    with database.read() as tx:
+        assert tx.one(_TEXT, {"id": "usr_1"}) is None
+    database.close()
