@@ -4,11 +4,12 @@ Unknown keys are errors, every problem is reported at once, secrets are never sh
 secret may come from a file (`PDP__SECTION__KEY_FILE`, as container platforms mount them).
 """
 
+import json
 import os
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,6 +26,7 @@ from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
     InitSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
@@ -32,16 +34,49 @@ from ruamel.yaml import YAML
 
 Network = IPv4Network | IPv6Network
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_SQLITE = "sqlite:///"
 
 
 def _duration(value: object) -> object:
-    """Read `90`, `30s`, `10m`, `4h` or `7d`; anything else is pydantic's to refuse."""
-    if isinstance(value, str) and (found := re.fullmatch(r"(\d{1,9})([smhd]?)", value.strip())):
-        return timedelta(seconds=int(found[1]) * _UNITS[found[2] or "s"])
-    return value
+    """Read `90`, `30s`, `10m`, `4h` or `7d`; what is no text is pydantic's to refuse."""
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"(\d{1,9})([smhd]?)", value.strip())
+    if found is None:
+        message = "is no duration: write 90s, 10m, 4h or 7d"
+        raise ValueError(message)
+    return timedelta(seconds=int(found[1]) * _UNITS[found[2] or "s"])
+
+
+def _networks(value: object) -> object:
+    """Read a list of networks; text holds it as JSON, as in the environment."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            value = None
+    if not isinstance(value, list | tuple):
+        message = 'is no list: write ["10.0.0.0/8"], or [] for none'
+        raise ValueError(message)  # noqa: TRY004  every problem of the settings is a ValueError
+    return tuple(_network(each) for each in value)
+
+
+def _network(value: object) -> Network:
+    if isinstance(value, IPv4Network | IPv6Network):
+        return value
+    try:
+        network = ip_network(str(value), strict=False)
+    except ValueError as error:
+        message = f"{str(value)!r} is no network: write 10.0.0.0/8 or 2001:db8::/32"
+        raise ValueError(message) from error
+    if str(network.network_address) != str(ip_address(str(value).partition("/")[0])):
+        message = f"{value!r} is an address within a network: write {network}"
+        raise ValueError(message)
+    return network
 
 
 Seconds = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
+Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -64,7 +99,7 @@ class DatabaseSettings(Section):
     @field_validator("url")
     @classmethod
     def _known_database(cls, url: str) -> str:
-        if not url.startswith(("sqlite:///", "postgresql+psycopg://")):
+        if url == _SQLITE or not url.startswith((_SQLITE, "postgresql+psycopg://")):
             message = "must begin with sqlite:///path or postgresql+psycopg://"
             raise ValueError(message)
         return url
@@ -87,7 +122,9 @@ class ServerSettings(Section):
     workers: Annotated[int, Field(ge=1, le=64)] = 2
     """Processes that answer requests."""
     threads: Annotated[int, Field(ge=1, le=64)] = 16
-    """Threads of each process; passwords that are checked may hold three quarters of them."""
+    """Threads of each process for pages; passwords that are checked may hold three quarters."""
+    program_threads: Annotated[int, Field(ge=1, le=64)] = 4
+    """Threads of each process for tokens, introspection and webhooks."""
     management_host: str = "127.0.0.1"
     """Address of `/livez`, `/readyz` and `/metrics`; keep it off the internet."""
     management_port: Port = 8081
@@ -96,7 +133,7 @@ class ServerSettings(Section):
     """PEM certificate chain, when the server itself speaks TLS."""
     tls_key: Path | None = None
     """PEM private key of the certificate."""
-    trusted_proxies: tuple[Network, ...] = ()
+    trusted_proxies: Networks = ()
     """Networks whose `X-Forwarded-For` and `Client-Cert` are believed; none by default."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 1024 * 1024
     """Largest request body; a larger one is answered 413."""
@@ -105,6 +142,15 @@ class ServerSettings(Section):
     def _certificate_and_key_together(self) -> "ServerSettings":
         if (self.tls_certificate is None) != (self.tls_key is None):
             message = "set both server.tls_certificate and server.tls_key, or neither"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _two_ports(self) -> "ServerSettings":
+        everywhere = {"0.0.0.0", "::"} & {self.host, self.management_host}  # noqa: S104  compared
+        together = everywhere or self.host == self.management_host
+        if together and self.port == self.management_port != 0:
+            message = f"port and management_port are both {self.port}: choose another for one"
             raise ValueError(message)
         return self
 
@@ -173,7 +219,7 @@ class OutboundSettings(Section):
 
     ca_bundle: Path | None = None
     """PEM file of authorities to trust beside the system's."""
-    allow_networks: tuple[Network, ...] = ()
+    allow_networks: Networks = ()
     """Private networks that may be called; all private ranges are refused by default."""
     allow_http: bool = False
     """Whether plain http is called at all; the demo sets it for loopback."""
@@ -227,6 +273,15 @@ class Settings(BaseSettings):
             raise ValueError(message)
         return issuer
 
+    @field_validator("support")
+    @classmethod
+    def _reachable_support(cls, support: str) -> str:
+        # Pages make a link of it.
+        if not re.fullmatch(r"|https://[^\s/@]+\S*|[^\s@:/]+@[^\s@:/]+", support):
+            message = "must be an e-mail address (help@example.com) or an https:// link"
+            raise ValueError(message)
+        return support
+
     @model_validator(mode="after")
     def _plain_http_stays_on_loopback(self) -> "Settings":
         host = self.issuer.split("://", 1)[1].split("/", 1)[0].rsplit(":", 1)[0]
@@ -252,7 +307,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order the sources: arguments, environment, secret files, config.yaml."""
+        """Order the sources: arguments, environment, secret files, config.yaml, its folder."""
         del dotenv_settings, file_secret_settings
         if isinstance(env_settings, EnvSettingsSource):
             # `PDP__KEYS__MASTER_FILE` names a file with `keys.master`, not a setting of that name.
@@ -261,11 +316,13 @@ class Settings(BaseSettings):
                 for name, value in env_settings.env_vars.items()
                 if not name.lower().endswith("_file")
             }
+        path = config_path(os.environ)
         return (
             init_settings,
             env_settings,
             InitSettingsSource(settings_cls, _secrets_in_files(os.environ)),
-            InitSettingsSource(settings_cls, _read_yaml(config_path(os.environ))),
+            InitSettingsSource(settings_cls, _in_folder(_read_yaml(path), settings_cls, path)),
+            InitSettingsSource(settings_cls, _defaults_beside(path)),
         )
 
 
@@ -286,6 +343,40 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
+def _in_folder(values: dict[str, Any], model: type[BaseModel], path: Path) -> dict[str, Any]:
+    """Return the values of a settings file, with relative paths taken from the file's folder."""
+    found = dict(values)
+    for name, field in model.model_fields.items():
+        value, kind = found.get(name), field.annotation
+        if isinstance(value, dict) and isinstance(kind, type) and issubclass(kind, BaseModel):
+            found[name] = _in_folder(value, kind, path)
+        elif isinstance(value, str) and kind in {Path, Path | None}:
+            found[name] = _beside(path, value)
+        elif isinstance(value, str) and (model, name) == (DatabaseSettings, "url"):
+            found[name] = _url_beside(path, value)
+    return found
+
+
+def _defaults_beside(path: Path) -> dict[str, Any]:
+    """Return the defaults that are relative paths, taken from the folder of a settings file."""
+    if not path.exists():
+        return {}
+    return {
+        "database": {"url": _url_beside(path, DatabaseSettings().url)},
+        "keys": {"master_path": _beside(path, str(KeySettings().master_path))},
+    }
+
+
+def _beside(path: Path, relative: str) -> str:
+    return str(path.absolute().parent / relative) if relative else relative
+
+
+def _url_beside(path: Path, url: str) -> str:
+    if url == _SQLITE or not url.startswith(_SQLITE):
+        return url
+    return _SQLITE + _beside(path, url.removeprefix(_SQLITE))
+
+
 def _secrets_in_files(environ: Mapping[str, str]) -> dict[str, Any]:
     """Read `PDP__SECTION__KEY_FILE` variables into the settings they stand for."""
     found: dict[str, Any] = {}
@@ -296,5 +387,10 @@ def _secrets_in_files(environ: Mapping[str, str]) -> dict[str, Any]:
         inner = found
         for section in sections:
             inner = inner.setdefault(section, {})
-        inner[key] = Path(path).read_text(encoding="utf-8").strip()
+        try:
+            inner[key] = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no text"
+            message = f"{name}: {path} cannot be read: {reason}"
+            raise ValueError(message) from error
     return found

@@ -1,11 +1,13 @@
 """The HTTP server process of `pdp serve`: granian, which forks one process for each worker."""
 
 import multiprocessing
-from multiprocessing import util
-from typing import Final
+import resource
+from collections.abc import Callable
+from typing import Any, Final, cast
 
 import click
-from granian.constants import HTTPModes, Interfaces, SSLProtocols
+from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
@@ -15,12 +17,17 @@ from pdp.cli.processes import die_with
 from pdp.cli.settings_report import read_settings
 from pdp.runtime import Runtime
 from pdp.settings import Settings
-from pdp.web.door import Door
-from pdp.web.gate import Gate, WsgiApplication, slow_slots
+from pdp.web.door import Door, is_program
+from pdp.web.front import Front, Pool
+from pdp.web.gate import Gate, slow_slots
 
 #: Seconds that running requests get to end.
 _GRACE: Final = 5
 _BACKLOG: Final = 2048
+#: Requests that a process takes in at once: those that only trickle in hold no thread.
+_MOST_AT_ONCE: Final = 16_384
+#: Milliseconds that the head of a request may take.
+_HEAD_WITHIN: Final = 10_000
 #: granian's lines go the way of ours; its request lines are off, since ours say more.
 _LOGGING: Final = {
     "handlers": {},
@@ -35,7 +42,15 @@ def http(supervisor: int) -> None:
     die_with(supervisor)
     settings = read_settings()
     logs.configure(settings.logging.level)
-    build_server(settings).serve(target_loader=load_application)
+    _allow_connections()
+    # granian's annotation knows callables; with RSGI it takes an object.
+    build_server(settings).serve(target_loader=cast("Callable[..., Any]", load_application))
+
+
+def _allow_connections() -> None:
+    """Open as many connections as the system lets this account: many only wait for bodies."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def build_server(settings: Settings) -> MPServer:
@@ -49,12 +64,14 @@ def build_server(settings: Settings) -> MPServer:
         "pdp",
         address=listen.host,
         port=listen.port,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.RSGI,
         http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=_HEAD_WITHIN),
+        loop=Loops.uvloop,
         websockets=False,
         workers=listen.workers,
-        blocking_threads=listen.threads,
         backlog=_BACKLOG,
+        backpressure=_MOST_AT_ONCE,
         ssl_cert=listen.tls_certificate,
         ssl_key=listen.tls_key,
         ssl_protocol_min=SSLProtocols.tls12,
@@ -65,13 +82,19 @@ def build_server(settings: Settings) -> MPServer:
     )
 
 
-def load_application(_target: str) -> WsgiApplication:
+def load_application(_target: str) -> Front:
     """Build the application in a worker process; records that wait are written when it ends."""
     parent = multiprocessing.parent_process()
     if parent is not None and parent.pid is not None:
         die_with(parent.pid)
     application = create_app()
     runtime: Runtime = application.extensions["pdp"]
-    # A process that multiprocessing forked runs these at its end, and no `atexit`.
-    util.Finalize(None, runtime.decision_log.close, exitpriority=1)
-    return Gate(Door(application), slots=slow_slots(runtime.settings.server.threads))
+    listen = runtime.settings.server
+    door = Door(application)
+    return Front(
+        programs=Pool("programs", door, listen.program_threads),
+        pages=Pool("pages", Gate(door, slots=slow_slots(listen.threads)), listen.threads),
+        is_program=is_program,
+        largest_body=listen.max_body_bytes,
+        at_end=runtime.decision_log.close,
+    )

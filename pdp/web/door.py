@@ -43,6 +43,11 @@ _WEBHOOK_ROUTE: Final = "/webhooks/<source>"
 _STATUS: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
+def is_program(method: str, path: str) -> bool:
+    """Tell whether this is a request of programs, which no page or password may hold up."""
+    return (method, path) in _ENDPOINTS or (method == "POST" and path.startswith(_WEBHOOKS))
+
+
 class Door:
     """Answers what it knows by itself, and hands everything else to the application."""
 
@@ -58,9 +63,8 @@ class Door:
         """Answer one request (PEP 3333)."""
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         endpoint = _ENDPOINTS.get((method, path))
-        is_webhook = method == "POST" and path.startswith(_WEBHOOKS)
         length = self._length(environ, method)
-        if length is None or not (endpoint or is_webhook):
+        if length is None or RAISED in environ or not is_program(method, path):
             return self._application(environ, start_response)
         begin(environ)
         answer = caught(partial(self._answer, environ, endpoint, length))

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 import orjson
 import structlog
 from flask import Flask, Response, make_response, render_template, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, ServiceUnavailable
 
 from pdp.domain.errors import Conflict, DomainError, InvalidTransition, NotFound, Unavailable
 from pdp.sources.errors import MalformedSignal
@@ -27,6 +27,12 @@ _OAUTH: Final = frozenset({"oauth"})
 _PROGRAMS: Final = frozenset({"webhooks", "device"})
 #: Headers of a werkzeug error that are part of its meaning.
 _KEPT: Final = frozenset({"allow", "retry-after", "www-authenticate"})
+
+
+class TooBusy(ServiceUnavailable):
+    """As many passwords are checked at this moment as threads may be held for."""
+
+    description = "Many people are signing in right now. Nothing was changed: try again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,7 @@ _PAGES: Final[Mapping[int, str]] = {
     500: "internal",
     503: "unavailable",
 }
+_OWN_PAGES: Final[Mapping[type[HTTPException], str]] = {FormRefused: "csrf", TooBusy: "busy"}
 #: RFC 6749 §5.2 has few words; everything else that a caller did wrong is a bad request.
 _OAUTH_ERRORS: Final[Mapping[int, str]] = {
     429: "temporarily_unavailable",
@@ -129,7 +136,7 @@ def problem_page(
 def _http(error: HTTPException) -> Response | HTTPException:
     if error.code is None:
         return error
-    page = "csrf" if isinstance(error, FormRefused) else _PAGES.get(error.code, "invalid-request")
+    page = _OWN_PAGES.get(type(error)) or _PAGES.get(error.code, "invalid-request")
     detail = error.description or HTTPStatus(error.code).phrase
     kept = {name: value for name, value in error.get_headers() if name.lower() in _KEPT}
     return _answer(Told(error.code, detail, page), kept)

@@ -2,20 +2,21 @@
 
 Checking a password holds a thread for tens of milliseconds, and longer when many are checked. A
 process that has let in as many as it may answers the next one 503 at once, since one that waits
-would hold a thread too; everything else goes on as if nothing were.
+would hold a thread too; everything else goes on as if nothing were. The application words that
+answer as it words every error: a page, made without the database.
 """
 
 import threading
 from collections.abc import Callable, Iterable
-from http import HTTPStatus
 from typing import Any, Final
+
+from pdp.web.context import RAISED
+from pdp.web.errors import TooBusy
 
 WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 #: Where forms with a password are sent.
-_SLOW: Final = ("/signin", "/password/", "/account/password")
-_RETRY_SECONDS: Final = "1"
-_BODY: Final = b"Too many people are signing in at this moment. Try again in a second.\n"
+SLOW: Final = ("/signin", "/password/", "/account/password", "/account/confirm/")
 
 
 def slow_slots(threads: int) -> int:
@@ -34,25 +35,14 @@ class Gate:
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         """Answer one request."""
-        is_slow = environ["REQUEST_METHOD"] == "POST" and environ["PATH_INFO"].startswith(_SLOW)
-        if not is_slow:
+        # Routing takes `//signin` for `/signin`.
+        path = "/" + environ["PATH_INFO"].lstrip("/")
+        if environ["REQUEST_METHOD"] != "POST" or not path.startswith(SLOW):
             return self._application(environ, start_response)
         if not self._slots.acquire(blocking=False):
-            return _refuse(start_response)
+            environ[RAISED] = TooBusy()
+            return self._application(environ, start_response)
         try:
             return self._application(environ, start_response)
         finally:
             self._slots.release()
-
-
-def _refuse(start_response: Callable[..., Any]) -> Iterable[bytes]:
-    status = HTTPStatus.SERVICE_UNAVAILABLE
-    headers = [
-        ("Content-Type", "text/plain; charset=utf-8"),
-        ("Content-Length", str(len(_BODY))),
-        ("Retry-After", _RETRY_SECONDS),
-        ("Cache-Control", "no-store"),
-        ("X-Content-Type-Options", "nosniff"),
-    ]
-    start_response(f"{status.value} {status.phrase}", headers)
-    return [_BODY]

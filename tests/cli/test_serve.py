@@ -281,3 +281,34 @@ def test_a_child_that_does_not_end_is_killed_with_all_that_it_started(tmp_path):
     while any(_runs(pid) for pid in started) and time.monotonic() < ends:
         os.sched_yield()
     assert not [pid for pid in started if _runs(pid)]
+
+
+def test_bodies_that_never_come_hold_nobody_up(serving):
+    address = ("127.0.0.1", int(serving.issuer.rpartition(":")[2]))
+    started = b"POST /token HTTP/1.1\r\nHost: localhost\r\n%s\r\n\r\n"
+    with contextlib.ExitStack() as stack:
+        for number in range(64):
+            held = stack.enter_context(socket.create_connection(address, timeout=30))
+            length = b"Content-Length: 9" if number % 2 else b"Transfer-Encoding: chunked"
+            held.sendall(started % length + b"9")
+
+        answer = requests.post(f"{serving.issuer}/token", data={"grant_type": "x"}, timeout=5)
+        page = requests.get(f"{serving.issuer}/signin", timeout=5)
+
+    assert answer.json()["error"] == "unsupported_grant_type"
+    assert page.ok
+
+
+def test_a_chunked_body_over_the_limit_is_refused_like_any_other(serving):
+    def chunks():
+        for _ in range(20):
+            yield b"x" * 65536
+
+    answer = requests.post(
+        f"{serving.issuer}/token",
+        data=chunks(),
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+        timeout=30,
+    )
+
+    assert answer.status_code == 413

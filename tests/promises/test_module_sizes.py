@@ -17,6 +17,7 @@ FORBIDDEN_NAMES: Final = re.compile(
 LAST_RESORTS: Final = frozenset(
     {
         "pdp/web/errors.py",
+        "pdp/web/front.py",
         "pdp/worker/loop.py",
         "pdp/store/group_commit.py",  # carries what was raised over to the thread it belongs to
     }

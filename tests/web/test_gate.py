@@ -1,20 +1,31 @@
 """The gate: passwords never hold every thread, and what is fast never waits for them."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from flask import Flask
+from werkzeug.test import Client
 
+from pdp.web.context import RAISED
+from pdp.web.door import Door
 from pdp.web.gate import Gate, slow_slots
+from tests.web.browser import ISSUER
+
+PAGE = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 
 class Application:
-    """Answers once it is let go on; says when it was entered."""
+    """Answers what it is told to refuse, else once it is let go on; says when it was entered."""
 
     def __init__(self):
         self.entered = threading.Semaphore(0)
         self.go_on = threading.Event()
 
     def __call__(self, environ, start_response):
+        if RAISED in environ:
+            start_response(f"{environ[RAISED].code} REFUSED", [])
+            return [b"no"]
         self.entered.release()
         assert self.go_on.wait(30)
         if environ["PATH_INFO"].endswith("/broken"):
@@ -49,11 +60,38 @@ def full(application):
     holder.join()
 
 
-def test_one_password_too_many_is_refused_at_once(full):
-    status, headers = _call(full, "/signin")
+@pytest.mark.parametrize(
+    "path", ["/signin", "//signin", "/password/req_1", "/account/password", "/account/confirm/x"]
+)
+def test_one_password_too_many_is_refused_at_once_wherever_it_is_asked_for(full, path):
+    assert _call(full, path)[0] == 503
 
-    assert status == 503
-    assert headers["Retry-After"] == "1"
+
+@pytest.mark.parametrize("path", ["/signin", "/signin/req_1", "/password/req_1"])
+def test_the_refusal_is_a_page_for_people_and_waits_for_no_database(browser, path):
+    client, form = _refused(browser.app), {"password": "x"}
+    with ThreadPoolExecutor(1) as pool, browser.world.database.write():
+        asked = pool.submit(client.post, path, base_url=ISSUER, headers=PAGE, data=form)
+        answer = asked.result(timeout=10)
+
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "5"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert "<h1>Many people are signing in right now</h1>" in answer.text
+    assert "Please try again in 5 seconds." in answer.text
+
+
+def test_the_refusal_is_problem_details_for_programs(browser):
+    answer = _refused(browser.app).post("/signin", base_url=ISSUER)
+
+    assert (answer.status_code, answer.mimetype) == (503, "application/problem+json")
+    assert answer.headers["Retry-After"] == "5"
+
+
+def _refused(app: Flask) -> Client:
+    """A client of the application behind a gate that lets no password in."""
+    return Client(Gate(Door(app), slots=0))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,258 @@
+"""The front: takes each request in whole, and only then gives it to a thread (RSGI, granian).
+
+A thread that waits for a body can be held by whoever sends one byte of it. Bodies arrive on the
+event loop instead, up to a size and within a deadline. Two pools of threads answer: programs
+(tokens, introspection, webhooks) never wait behind pages and passwords (DECISIONS 23).
+
+Header names with an underscore are dropped: WSGI knows `Client_Cert` and `Client-Cert` by one
+name, and a proxy may clean only the second.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
+from io import BytesIO
+from queue import SimpleQueue
+from sys import stderr
+from threading import Thread
+from typing import Any, Final, Protocol
+
+import structlog
+from werkzeug.exceptions import RequestTimeout, ServiceUnavailable
+
+from pdp.web.context import RAISED
+from pdp.web.gate import WsgiApplication
+
+#: Seconds that a body may take; what sends one more slowly holds up nobody but itself.
+BODY_WITHIN: Final = 10.0
+#: Bytes of bodies that a process may hold at once, small ones not counted.
+MOST_HELD: Final = 64 * 1024 * 1024
+_SMALL: Final = 16 * 1024
+
+_log: Final = structlog.get_logger("pdp.front")
+Environ = dict[str, Any]
+Headers = list[tuple[str, str]]
+
+
+class RsgiHeaders(Protocol):
+    """The headers of a request, names in lower case."""
+
+    def items(self) -> Iterable[tuple[str, str]]:
+        """Return each line."""
+        ...
+
+
+class RsgiScope(Protocol):
+    """What granian tells of a request beside its body."""
+
+    http_version: str
+    client: str
+    server: str
+    scheme: str
+    method: str
+    path: str
+    query_string: str
+    headers: RsgiHeaders
+
+
+class RsgiProtocol(Protocol):
+    """How a body is asked for, whole or in chunks, and the answer is sent."""
+
+    def __call__(self) -> Awaitable[bytes]:
+        """Return the whole body."""
+        ...
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Return the chunks of the body."""
+        ...
+
+    def response_bytes(self, status: int, headers: Headers, body: bytes) -> None:
+        """Send the answer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a WSGI application answered."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+class Pool:
+    """Threads that answer requests, the first that came first."""
+
+    def __init__(self, name: str, application: WsgiApplication, threads: int) -> None:
+        self._application = application
+        self._jobs: SimpleQueue[tuple[Environ, asyncio.Future[Answered]] | None] = SimpleQueue()
+        self._threads = [
+            Thread(target=self._work, name=f"{name}-{number}", daemon=True)
+            for number in range(threads)
+        ]
+
+    def start(self) -> None:
+        """Begin to answer."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End once everything that waits was answered."""
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def answer(self, environ: Environ, loop: asyncio.AbstractEventLoop) -> Awaitable[Answered]:
+        """Return what the application will have answered."""
+        answered: asyncio.Future[Answered] = loop.create_future()
+        self._jobs.put((environ, answered))
+        return answered
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            environ, answered = job
+            answer = _answer(self._application, environ)
+            answered.get_loop().call_soon_threadsafe(_settle, answered, answer)
+
+
+class Front:
+    """One process's RSGI application over a WSGI one."""
+
+    def __init__(
+        self,
+        *,
+        programs: Pool,
+        pages: Pool,
+        is_program: Callable[[str, str], bool],
+        largest_body: int,
+        at_end: Callable[[], None],
+        body_within: float = BODY_WITHIN,
+    ) -> None:
+        self._programs = programs
+        self._pages = pages
+        self._is_program = is_program
+        self._largest = largest_body
+        self._at_end = at_end
+        self._body_within = body_within
+        self._held = 0
+
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start the threads of this process."""
+        self._loop = loop
+        self._programs.start()
+        self._pages.start()
+
+    def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let the threads finish."""
+        del loop
+        self._programs.stop()
+        self._pages.stop()
+        self._at_end()
+
+    async def __rsgi__(self, scope: RsgiScope, protocol: RsgiProtocol) -> None:
+        """Answer one request."""
+        environ = environ_of(scope)
+        path = environ["PATH_INFO"]
+        pool = self._programs if self._is_program(scope.method, path) else self._pages
+        await self._take_in(environ, protocol)
+        answered = await pool.answer(environ, self._loop)
+        protocol.response_bytes(answered.status, answered.headers, answered.body)
+
+    async def _take_in(self, environ: Environ, protocol: RsgiProtocol) -> None:
+        """Put the body into the environ, or the error that the application will word."""
+        stated = environ.get("CONTENT_LENGTH")
+        if stated is None and "HTTP_TRANSFER_ENCODING" not in environ:
+            return
+        length = self._largest if stated is None else int(stated)
+        if length > self._largest:
+            # Not read at all; the application refuses it by the length.
+            return
+        weight = length if length > _SMALL else 0
+        if self._held + weight > MOST_HELD:
+            environ[RAISED] = ServiceUnavailable()
+            return
+        self._held += weight
+        try:
+            async with asyncio.timeout(self._body_within):
+                body = await (protocol() if stated else self._gathered(protocol))
+        except TimeoutError:
+            environ[RAISED] = RequestTimeout()
+            return
+        finally:
+            self._held -= weight
+        environ.pop("HTTP_TRANSFER_ENCODING", None)
+        environ["CONTENT_LENGTH"] = str(len(body))
+        environ["wsgi.input"] = BytesIO(body)
+
+    async def _gathered(self, protocol: RsgiProtocol) -> bytes:
+        """Return a body of unknown length, cut just beyond the limit."""
+        body = bytearray()
+        async for chunk in protocol:
+            body += chunk
+            if len(body) > self._largest:
+                break
+        return bytes(body)
+
+
+def environ_of(scope: RsgiScope) -> Environ:
+    """Return what WSGI calls the environ (PEP 3333), with an empty body."""
+    host, _, port = scope.server.rpartition(":")
+    environ: Environ = {
+        "REQUEST_METHOD": scope.method,
+        "SCRIPT_NAME": "",
+        # One slash: routing takes `//signin` for `/signin`, so everybody sees it so.
+        "PATH_INFO": "/" + scope.path.lstrip("/").encode().decode("latin-1"),
+        "QUERY_STRING": scope.query_string,
+        "SERVER_NAME": host.strip("[]"),
+        "SERVER_PORT": port,
+        "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
+        "REMOTE_ADDR": scope.client.rpartition(":")[0].strip("[]"),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope.scheme,
+        "wsgi.input": BytesIO(),
+        "wsgi.input_terminated": True,
+        "wsgi.errors": stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+    }
+    for name, value in scope.headers.items():
+        if "_" in name:
+            continue
+        key = _KEYS.get(name) or "HTTP_" + name.upper().replace("-", "_")
+        known = environ.get(key)
+        # RFC 9110 §5.2, and RFC 9113 §8.2.3 for cookies.
+        joint = "; " if name == "cookie" else ","
+        environ[key] = value if known is None else f"{known}{joint}{value}"
+    return environ
+
+
+_KEYS: Final = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
+
+
+def _answer(application: WsgiApplication, environ: Environ) -> Answered:
+    started: list[tuple[str, Headers]] = []
+
+    def start_response(status: str, headers: Headers, _error: object = None) -> None:
+        started.append((status, headers))
+
+    try:
+        parts = application(environ, start_response)
+        try:
+            body = b"".join(parts)
+        finally:
+            if (close := getattr(parts, "close", None)) is not None:
+                close()
+        status, headers = started[-1]
+        return Answered(int(status.partition(" ")[0]), headers, body)
+    except Exception:  # noqa: BLE001  nothing may leave a request without an answer
+        _log.exception("request.answer.failed")
+        return Answered(HTTPStatus.INTERNAL_SERVER_ERROR, [("Cache-Control", "no-store")], b"")
+
+
+def _settle(answered: "asyncio.Future[Answered]", answer: Answered) -> None:
+    # Whoever asked may be gone.
+    if not answered.done():
+        answered.set_result(answer)

@@ -1,0 +1,230 @@
+"""The front: bodies come in whole, in time and in size, before anybody's thread is spent."""
+
+import asyncio
+import threading
+from dataclasses import dataclass, field
+
+import pytest
+
+from pdp.web.context import RAISED
+from pdp.web.front import MOST_HELD, Front, Pool, environ_of
+
+LIMIT = 64
+
+
+@dataclass
+class Lines:
+    """Header lines as granian lists them."""
+
+    lines: list[tuple[str, str]]
+
+    def items(self):
+        return self.lines
+
+
+@dataclass
+class Scope:
+    """What granian tells of a request."""
+
+    method: str = "POST"
+    path: str = "/token"
+    lines: list[tuple[str, str]] = field(default_factory=list)
+    http_version: str = "1.1"
+    client: str = "192.0.2.7:4711"
+    server: str = "[::1]:8080"
+    scheme: str = "http"
+    query_string: str = "a=1"
+
+    @property
+    def headers(self):
+        return Lines(self.lines)
+
+
+class Exchange:
+    """One request's body, in pieces, and the answer that was sent. `None` never comes."""
+
+    def __init__(self, *pieces):
+        self.pieces = pieces
+        self.answer = None
+
+    async def __call__(self):
+        return b"".join([piece async for piece in self])
+
+    async def __aiter__(self):
+        for piece in self.pieces:
+            if piece is None:
+                await asyncio.Event().wait()
+            yield piece
+
+    def response_bytes(self, status, headers, body):
+        self.answer = (status, dict(headers), body)
+
+
+def tell(environ, start_response):
+    """Answer which thread saw which body, or which error it was to word."""
+    raised = environ.get(RAISED)
+    start_response("200 OK", [("Thread", threading.current_thread().name)])
+    return [type(raised).__name__.encode() if raised else environ["wsgi.input"].read()]
+
+
+def served(*asked, application=tell, **options):
+    """Ask a front, all at once; return the answers."""
+
+    async def ask():
+        options.setdefault("at_end", lambda: None)
+        front = Front(
+            programs=Pool("programs", application, 1),
+            pages=Pool("pages", application, 1),
+            is_program=lambda method, path: (method, path) == ("POST", "/token"),
+            largest_body=LIMIT,
+            **options,
+        )
+        loop = asyncio.get_running_loop()
+        front.__rsgi_init__(loop)
+        await asyncio.gather(*(front.__rsgi__(scope, exchange) for scope, exchange in asked))
+        await loop.run_in_executor(None, front.__rsgi_del__, loop)
+        return [exchange.answer for _, exchange in asked]
+
+    return asyncio.run(ask())
+
+
+def sized(length):
+    """Header lines that state a length."""
+    return [("content-length", str(length))]
+
+
+def test_a_body_arrives_whole_with_its_length():
+    [(status, _, body)] = served((Scope(lines=sized(4)), Exchange(b"ab", b"cd")))
+
+    assert (status, body) == (200, b"abcd")
+
+
+def test_programs_and_pages_have_threads_of_their_own():
+    answers = served(
+        (Scope(), Exchange()),
+        (Scope(path="/signin/x"), Exchange()),
+        (Scope(method="GET"), Exchange()),
+    )
+
+    assert [answer[1]["Thread"] for answer in answers] == ["programs-0", "pages-0", "pages-0"]
+
+
+def test_a_body_that_never_ends_is_given_up_and_holds_nobody_up():
+    late, whole = served(
+        (Scope(lines=sized(4)), Exchange(b"a", None)),
+        (Scope(lines=sized(1)), Exchange(b"b")),
+        body_within=0.05,
+    )
+
+    assert late[2] == b"RequestTimeout"
+    assert whole[2] == b"b"
+
+
+def test_a_stated_length_beyond_the_limit_is_not_read():
+    [(_, _, body)] = served((Scope(lines=sized(LIMIT + 1)), Exchange(None)))
+
+    assert body == b""
+
+
+def test_a_body_without_a_length_is_cut_beyond_the_limit_and_known_to_be_too_long():
+    lengths = []
+
+    def measure(environ, start_response):
+        lengths.append((environ["CONTENT_LENGTH"], "HTTP_TRANSFER_ENCODING" in environ))
+        return tell(environ, start_response)
+
+    chunked = Scope(lines=[("transfer-encoding", "chunked")])
+    served((chunked, Exchange(b"x" * LIMIT, b"y", None)), application=measure)
+
+    assert lengths == [(str(LIMIT + 1), False)]
+
+
+def test_bodies_that_would_fill_the_memory_are_refused():
+    large = MOST_HELD // 2 + 1
+    scope = Scope(lines=sized(large))
+
+    async def ask():
+        front = Front(
+            programs=Pool("programs", tell, 1),
+            pages=Pool("pages", tell, 1),
+            is_program=lambda _method, _path: True,
+            largest_body=MOST_HELD,
+            at_end=lambda: None,
+            body_within=0.05,
+        )
+        loop = asyncio.get_running_loop()
+        front.__rsgi_init__(loop)
+        asked = [Exchange(None), Exchange(None)]
+        await asyncio.gather(*(front.__rsgi__(scope, each) for each in asked))
+        await loop.run_in_executor(None, front.__rsgi_del__, loop)
+        return sorted(each.answer[2] for each in asked)
+
+    assert asyncio.run(ask()) == [b"RequestTimeout", b"ServiceUnavailable"]
+
+
+def test_an_application_that_fails_is_an_answer_all_the_same():
+    def fails(_environ, _start_response):
+        raise LookupError("on purpose")
+
+    first, second = served((Scope(), Exchange()), (Scope(), Exchange()), application=fails)
+
+    assert first[0] == second[0] == 500
+    assert b"on purpose" not in first[2]
+
+
+def test_what_waits_is_answered_before_the_end():
+    ended = []
+
+    served((Scope(), Exchange()), at_end=lambda: ended.append("records written"))
+
+    assert ended == ["records written"]
+
+
+def test_a_header_name_with_an_underscore_never_reaches_the_application():
+    environ = environ_of(
+        Scope(
+            lines=[
+                ("client-cert", ""),
+                ("client_cert", ":MII:"),
+                ("x_forwarded_for", "6.6.6.6"),
+                ("content_length", "7"),
+            ]
+        )
+    )
+
+    assert environ["HTTP_CLIENT_CERT"] == ""
+    assert not {"HTTP_X_FORWARDED_FOR", "HTTP_CONTENT_LENGTH", "CONTENT_LENGTH"} & environ.keys()
+
+
+@pytest.mark.parametrize(
+    ("path", "seen"),
+    [("/signin", "/signin"), ("//signin", "/signin"), ("", "/"), ("/é", "/\xc3\xa9")],
+    ids=["plain", "two-slashes", "empty", "utf-8"],
+)
+def test_paths_are_seen_as_routing_sees_them(path, seen):
+    assert environ_of(Scope(path=path))["PATH_INFO"] == seen
+
+
+def test_lines_of_one_name_are_joined_in_their_order():
+    environ = environ_of(
+        Scope(
+            lines=[
+                ("x-forwarded-for", "1.1.1.1"),
+                ("x-forwarded-for", "2.2.2.2"),
+                ("cookie", "a=1"),
+                ("cookie", "b=2"),
+                ("content-type", "text/plain"),
+            ]
+        )
+    )
+
+    assert environ["HTTP_X_FORWARDED_FOR"] == "1.1.1.1,2.2.2.2"
+    assert environ["HTTP_COOKIE"] == "a=1; b=2"
+    assert environ["CONTENT_TYPE"] == "text/plain"
+
+
+def test_addresses_are_the_peers_without_ports():
+    environ = environ_of(Scope(client="[2001:db8::1]:4711"))
+
+    assert environ["REMOTE_ADDR"] == "2001:db8::1"
+    assert (environ["SERVER_NAME"], environ["SERVER_PORT"]) == ("::1", "8080")
