@@ -53,7 +53,11 @@ class RsgiScope(Protocol):
     method: str
     path: str
     query_string: str
-    headers: RsgiHeaders
+
+    @property
+    def headers(self) -> RsgiHeaders:
+        """The header lines."""
+        ...
 
 
 class RsgiProtocol(Protocol):

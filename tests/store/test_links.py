@@ -5,7 +5,7 @@ import pytest
 import sqlalchemy as sa
 
 from pdp.domain.errors import Unavailable
-from pdp.store.database import Database, Statement
+from pdp.store.database import Database, Statement, Value
 
 _TEXT = Statement("SELECT username, epoch, break_glass, disabled_at FROM subjects WHERE id = :id")
 _INSERT = Statement(
@@ -14,7 +14,13 @@ _INSERT = Statement(
     " VALUES (:id, :name, :name, '', '', :no, '[]', :yes, :epoch, 0, 0)"
 )
 _RAISE = Statement("UPDATE subjects SET epoch = epoch + 1 WHERE epoch >= :least")
-ADA = {"id": "usr_1", "name": "adá 'quoted' $1 %s", "no": False, "yes": True, "epoch": -(2**62)}
+ADA: dict[str, Value] = {
+    "id": "usr_1",
+    "name": "adá 'quoted' $1 %s",
+    "no": False,
+    "yes": True,
+    "epoch": -(2**62),
+}
 
 
 def test_text_numbers_truth_and_nothing_come_back_as_they_went_in(database: Database):

@@ -45,7 +45,7 @@ class Exchange:
 
     def __init__(self, *pieces):
         self.pieces = pieces
-        self.answer = None
+        self.answer: tuple[int, dict[str, str], bytes] = (0, {}, b"")
 
     async def __call__(self):
         return b"".join([piece async for piece in self])
