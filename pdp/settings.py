@@ -205,7 +205,9 @@ class SignInSettings(Section):
     attempts_per_address: Annotated[int, Field(ge=1)] = 100
     """Wrong passwords or codes from one address within the window."""
     window: Seconds = timedelta(minutes=5)
-    """The window for both."""
+    """The window of every limit here."""
+    parked_per_address: Annotated[int, Field(ge=1)] = 1000
+    """Sign-ins begun from one address within the window; raise it for many behind one address."""
     client_attempts: Annotated[int, Field(ge=1)] = 60
     """Failed client authentications from one address within the window."""
     password_min_length: Annotated[int, Field(ge=8)] = 12

@@ -51,7 +51,14 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> "Settings":
-        """Read the `PAYROLL_…` variables; KeyError names one that is missing."""
+        """Read the `PAYROLL_…` variables; SystemExit names those that are missing."""
+        needed = ("PAYROLL_ISSUER", "PAYROLL_CLIENT_ID", "PAYROLL_CLIENT_SECRET")
+        missing = [name for name in needed if not os.environ.get(name)]
+        if missing:
+            raise SystemExit(
+                f"{', '.join(missing)}: set it first, as examples/README.md shows"
+                " (`pdp client add` prints id and secret)"
+            )
         given = {
             name: value
             for name in ("url", "scope")

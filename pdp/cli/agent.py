@@ -17,13 +17,17 @@ import orjson
 from pdp.cli.calls import issuer_option, members, post
 from pdp.cli.failures import Failed, Unexpected
 from pdp.cli.output import say, show
+from pdp.cli.settings_report import read_settings
 from pdp.clock import new_id, utcnow
 from pdp.domain.ids import DeviceId
 from pdp.jose.device_assertion import sign_device_assertion
 from pdp.jose.device_enrolment import sign_enrolment_proof
 from pdp.jose.device_key import generate_device_key
+from pdp.settings import config_path
 
 _DEFAULT_PATH: Final = Path("~/.config/pratique/device.json")
+#: Variables that say that there are settings.
+_SETTINGS: Final = ("PDP_CONFIG", "PDP__ISSUER_FILE")
 _PLATFORMS: Final = {"Darwin": "macos", "Windows": "windows", "Linux": "linux"}
 
 _key_path = click.option(
@@ -73,14 +77,13 @@ class DeviceFile:
     help="This machine's, if unset.",
 )
 @_key_path
-@issuer_option
+@issuer_option(otherwise="the settings' issuer")
 def enrol(
     token: str, name: str | None, platform: str | None, key_path: Path, issuer: str | None
 ) -> None:
     """Run on the device: make a key and enrol it with a TOKEN from `pdp device enrol-token`."""
     path = key_path.expanduser()
-    if issuer is None:
-        raise Failed("say which server: --issuer https://id.example.com")
+    issuer = issuer or _issuer_of_settings()
     if path.exists():
         raise Failed(f"{path} is there already: this device is enrolled; remove it to begin anew")
     jwk = generate_device_key()
@@ -108,7 +111,7 @@ def enrol(
 @click.command("assert")
 @click.option("--code", help="The code that a page of the server shows.")
 @_key_path
-@issuer_option
+@issuer_option(otherwise="the one that this device is enrolled with")
 def assert_device(code: str | None, key_path: Path, issuer: str | None) -> None:
     """Run on the device: answer the code that a page shows; without --code, show an assertion."""
     kept = DeviceFile.read(key_path.expanduser())
@@ -119,6 +122,13 @@ def assert_device(code: str | None, key_path: Path, issuer: str | None) -> None:
     headers = {"Device-Assertion": _assertion(kept, server)}
     members(post(server, "/device/assert", orjson.dumps({"code": code}), headers))
     say("the page knows this device now: go on in the browser")
+
+
+def _issuer_of_settings() -> str:
+    """Return the issuer that settings on this machine name; few devices have any."""
+    if not config_path(os.environ).exists() and not any(name in os.environ for name in _SETTINGS):
+        raise Failed("say which server: --issuer https://id.example.com (no settings are here)")
+    return read_settings().issuer
 
 
 def _assertion(kept: DeviceFile, issuer: str) -> str:

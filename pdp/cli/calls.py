@@ -29,13 +29,11 @@ _DENIALS: Final = frozenset({401, 403, 404})
 Command = TypeVar("Command", bound=Callable[..., object])
 
 
-def issuer_option(command: Command) -> Command:
-    """Add `--issuer` to a command that talks to the server."""
+def issuer_option(*, otherwise: str) -> Callable[[Command], Command]:
+    """Add `--issuer` to a command that talks to the server, or to `otherwise` if it is left out."""
     return click.option(
-        "--issuer",
-        envvar="PDP__ISSUER",
-        help="URL of the server; the settings' issuer, if left out.",
-    )(command)
+        "--issuer", envvar="PDP__ISSUER", help=f"URL of the server; {otherwise}, if left out."
+    )
 
 
 def post(

@@ -22,6 +22,7 @@ from pdp.domain.client import (
 )
 from pdp.domain.errors import NotFound
 from pdp.domain.ids import ClientId
+from pdp.outbound.client import Outbound, OutboundFailed, OutboundRefused
 from pdp.runtime import Runtime
 from pdp.store import clients
 from pdp.usecases import register_client
@@ -98,6 +99,8 @@ def add(  # noqa: PLR0913, PLR0917  each option is one member of the registratio
     with runtime.database.write() as tx:
         register_client.register_client(tx, registered, actor=actor(), now=now)
     _show_once({"client_id": client_id}, secret)
+    if backchannel_logout_uri is not None:
+        _warn_of_unreachable(runtime.outbound, backchannel_logout_uri)
 
 
 @client.command("list")
@@ -263,6 +266,15 @@ def _described(found: Client, resources: list[Resource]) -> dict[str, object]:
         ],
         "resources": [resource.identifier for resource in resources],
     }
+
+
+def _warn_of_unreachable(outbound: Outbound, uri: str) -> None:
+    try:
+        outbound.check(uri)
+    except OutboundRefused as refused:
+        say(f"--backchannel-logout-uri: its logouts will not be sent: {refused}")
+    except OutboundFailed as failed:
+        say(f"--backchannel-logout-uri: as seen from here, {failed}")
 
 
 def _show_once(result: Mapping[str, object], secret: str | None) -> None:

@@ -24,6 +24,8 @@ def opened_runtime() -> Iterator[Runtime]:
     runtime = built_runtime(read_settings())
     try:
         yield runtime
+    except sa.exc.OperationalError as error:
+        raise _down() from error
     finally:
         runtime.outbound.close()
         runtime.database.close()
@@ -44,13 +46,15 @@ def check_schema(runtime: Runtime) -> None:
     """Fail, naming the cure, unless the database has the schema of this program."""
     try:
         schema.check(runtime.database.engine)
-    except schema.SchemaMismatch as error:
-        raise Failed(str(error)) from error
     except sa.exc.OperationalError as error:
-        # The driver's text is left out: it may hold the URL with its password.
-        raise Unexpected(
-            "the database does not answer: start it, or mend database.url (`pdp config show`)"
-        ) from error
+        raise _down() from error
+
+
+def _down() -> Unexpected:
+    # The driver's text is left out: it may hold the URL with its password.
+    return Unexpected(
+        "the database does not answer: start it, or mend database.url (`pdp config show`)"
+    )
 
 
 def pass_runtime(command: Callable[Concatenate[Runtime, P], R]) -> Callable[P, R]:

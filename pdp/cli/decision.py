@@ -1,13 +1,14 @@
 """`pdp decision`: what was decided, and why."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import click
 
 from pdp.cli.context import pass_runtime
 from pdp.cli.invocation import Output, current
 from pdp.cli.output import say, show
-from pdp.domain.access import Outcome
+from pdp.domain.access import Facts, Outcome
+from pdp.domain.ids import SubjectId
 from pdp.domain.subject import normalise_username
 from pdp.policy.explain import ConditionTrace, Explanation, PolicyTrace
 from pdp.runtime import Runtime
@@ -39,6 +40,7 @@ def list_decisions(  # noqa: PLR0917  each option is one filter
 ) -> None:
     """List the newest decisions."""
     with runtime.database.read() as tx:
+        people = {each.id: each.username for each in subjects.list_all(tx)}
         found = decisions.recent(
             tx,
             subject_id=_subject_id(tx, subject),
@@ -54,7 +56,7 @@ def list_decisions(  # noqa: PLR0917  each option is one filter
                 "at": each.at,
                 "channel": each.facts.channel,
                 "client": each.facts.client.id,
-                "user": each.facts.subject.id if each.facts.subject else None,
+                "user": _named(each.facts, people),
                 "device": each.facts.device.id if each.facts.device else None,
                 "outcome": each.outcome.wire,
                 "reasons": each.reasons,
@@ -72,7 +74,8 @@ def show_decision(runtime: Runtime, decision_id: str) -> None:
     """Explain the decision ID: its facts, and what each condition of each policy saw."""
     with runtime.database.read() as tx:
         explained = explain_decision(tx, decision_id)
-    record = _record(explained.record)
+        people = {each.id: each.username for each in subjects.list_all(tx)}
+    record = _record(explained.record, people)
     if current().output is not Output.TABLE:
         show({**record, "policies": _traces(explained.explanation)})
     else:
@@ -87,18 +90,37 @@ def _subject_id(tx: Transaction, name: str) -> str:
     return name if found is None else found.id
 
 
-def _record(record: DecisionRecord) -> dict[str, object]:
+def _named(facts: Facts, people: Mapping[SubjectId, str]) -> str | None:
+    """Return the name of the person of a decision; the pseudonym of one who was erased."""
+    return None if facts.subject is None else people.get(facts.subject.id, facts.subject.id)
+
+
+def _record(record: DecisionRecord, people: Mapping[SubjectId, str]) -> dict[str, object]:
     return {
         "id": record.id,
         "at": record.at,
+        "user": _named(record.facts, people),
         "outcome": record.outcome.wire,
         "reasons": record.reasons,
         "matched": record.matched,
         "report_only": [f"{policy}: {outcome}" for policy, outcome in record.report_only],
         "policy_version": record.policy_version,
         "repeats": record.repeats,
-        "facts": {name: value for name, value in facts_out(record.facts).items() if name != "now"},
+        "facts": _facts(record.facts),
     }
+
+
+def _facts(facts: Facts) -> dict[str, object]:
+    """Return the stored members, with instants as people read them."""
+    members = {name: value for name, value in facts_out(facts).items() if name != "now"}
+    for name, inner, instant in (
+        ("authentication", "time", facts.authentication and facts.authentication.time),
+        ("device", "valid_until", facts.device and facts.device.valid_until),
+    ):
+        group = members.get(name)
+        if isinstance(group, dict):
+            members[name] = {**group, inner: instant}
+    return members
 
 
 def _traces(explanation: Explanation | None) -> list[dict[str, object]] | None:

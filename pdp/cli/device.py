@@ -1,7 +1,8 @@
 """`pdp device`: devices, and an administrator's word about them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
 import click
 
@@ -11,10 +12,11 @@ from pdp.cli.failures import Failed
 from pdp.cli.invocation import Output, actor, current
 from pdp.cli.output import say, show
 from pdp.cli.parameters import DURATION, INSTANT
-from pdp.clock import new_secret
+from pdp.clock import new_typed_secret
 from pdp.domain.compliance import Assessment
 from pdp.domain.errors import NotFound
 from pdp.domain.ids import DeviceId
+from pdp.domain.signal import NameKind
 from pdp.domain.subject import normalise_username
 from pdp.runtime import Runtime
 from pdp.store import device_keys, device_names, devices, subjects, tasks
@@ -24,6 +26,8 @@ from pdp.usecases.administer_device import block_device, override_device, unbloc
 from pdp.usecases.device_history import Moment, device_history
 from pdp.usecases.offer_enrolment import offer_enrolment
 from pdp.usecases.reassess_device import assessment_at
+
+_SHOWN_RECORDS: Final = 5
 
 
 @click.group()
@@ -53,7 +57,7 @@ def enrol_token(
     if not timedelta(0) < lifetime <= timedelta(hours=24):
         raise Failed("--for: an enrolment token lives at most 24h")
     now = runtime.clock()
-    token = _typeable_secret()
+    token = new_typed_secret()
     with runtime.database.write() as tx:
         subject = subjects.find(tx, normalise_username(username))
         if subject is None:
@@ -67,11 +71,13 @@ def enrol_token(
             actor=actor(),
             now=now,
         )
+        nobodys = _nobodys(tx) if device_id is None else []
     result: dict[str, object] = {"user": username, "token": token, "expires": now + lifetime}
     if link:
         result["link"] = f"{runtime.settings.issuer}/enrol/{token}"
     show(result)
     say(f"on the device: pdp device enrol {token} --issuer {runtime.settings.issuer}")
+    _warn_of(nobodys)
 
 
 @device.command("list")
@@ -97,19 +103,23 @@ def list_devices(runtime: Runtime, after: str, count: int) -> None:
 
 
 @device.command("show")
-@click.argument("device_id", metavar="ID")
+@click.argument("name", metavar="ID|CODE")
 @click.option("--count", type=click.IntRange(1, 1000), default=20, show_default=True)
 @pass_runtime
-def show_device(runtime: Runtime, device_id: str, count: int) -> None:
-    """Show the device ID, and its newest signals, changes and decisions."""
+def show_device(runtime: Runtime, name: str, count: int) -> None:
+    """Show a device, and its newest signals, changes and decisions.
+
+    Besides its ID, the CODE names it that the remediation page tells people to give to their help
+    desk.
+    """
     now = runtime.clock()
     with runtime.database.read() as tx:
         rules = runtime.configurations.current(tx).rules
-        stored = devices.load_stored(tx, DeviceId(device_id))
+        stored = _named(tx, name)
         if stored is None:
-            raise NotFound("device", device_id)
+            raise NotFound("device or help code", name)
         record = _record(tx, stored, assessment_at(stored, rules, now))
-        history = [_moment(each) for each in device_history(tx, DeviceId(device_id), count=count)]
+        history = [_moment(each) for each in device_history(tx, stored.device.id, count=count)]
     if current().output is not Output.TABLE:
         show({**record, "history": history})
         return
@@ -190,11 +200,36 @@ def override(
     say(f"{device_id} is {assessment.status.value} until {end.isoformat()}")
 
 
-def _typeable_secret() -> str:
-    """Return a secret that no command line takes for an option."""
-    while (secret := new_secret()).startswith("-"):
-        pass
-    return secret
+def _named(tx: Transaction, name: str) -> StoredDevice | None:
+    """Return the device of this id, or the one that a help code is about."""
+    stored = devices.load_stored(tx, DeviceId(name))
+    if stored is None and (task := tasks.find_by_code(tx, name)) is not None:
+        return devices.load_stored(tx, task.device)
+    return stored
+
+
+def _warn_of(nobodys: Sequence[str]) -> None:
+    if not nobodys:
+        return
+    say(
+        "signals speak of devices that nobody has enrolled, and this token makes another record,"
+        " which does not hear them. Is it one of these? Make a token with --device ID:"
+    )
+    for each in nobodys:
+        say(f"  {each}")
+
+
+def _nobodys(tx: Transaction) -> list[str]:
+    """Return the newest records that nobody owns, each with the names that signals gave it."""
+    return [
+        "  ".join([stored.device.id, *_given_names(tx, stored.device.id)])
+        for stored in devices.list_unowned(tx, count=_SHOWN_RECORDS)
+    ]
+
+
+def _given_names(tx: Transaction, device_id: DeviceId) -> list[str]:
+    names = device_names.of_device(tx, device_id)
+    return [str(name) for name in names if name.kind is not NameKind.ID]
 
 
 def _administer(

@@ -9,27 +9,28 @@ import click
 from redis import Redis, RedisError
 
 from pdp.cli.context import opened_runtime
+from pdp.cli.failures import Failed
 from pdp.cli.output import say, show
+from pdp.cli.settings_report import read_settings
 from pdp.domain.errors import DomainError
 from pdp.runtime import Runtime
 from pdp.settings import Settings
 from pdp.store import subjects
+from pdp.store.engine import DRIVER_ERRORS, unusable_part
+from pdp.store.envelope import Envelope
 from pdp.usecases.check_readiness import Check, check_readiness
 
 _ADMINISTRATORS: Final = "pdp-admins"
 _REDIS_SECONDS: Final = 2
+_PROXIES_MUST: Final = "they must drop X-Forwarded-For and Client-Cert from what visitors send"
 
 
 @click.command()
 @click.pass_context
 def doctor(context: click.Context) -> None:
     """List what is missing for production, each with its cure; exit code 1 if anything is."""
-    with opened_runtime() as runtime:
-        checks = [
-            *(make(runtime.settings) for make in _SETTINGS_CHECKS),
-            *check_readiness(runtime.database, runtime.configurations, runtime.clock).checks,
-            *_people(runtime),
-        ]
+    settings = read_settings()
+    checks = [*(make(settings) for make in _SETTINGS_CHECKS), *_deployment()]
     show(
         [
             {
@@ -45,6 +46,20 @@ def doctor(context: click.Context) -> None:
     say("nothing is missing" if not missing else f"{missing} to be mended before production")
     if missing:
         context.exit(1)
+
+
+def _deployment() -> Iterator[Check]:
+    """Look at what is behind the settings; where that cannot be opened, say why."""
+    try:
+        with opened_runtime() as runtime:
+            readiness = check_readiness(runtime.database, runtime.configurations, runtime.clock)
+            yield from readiness.checks
+            if all(check.ok for check in readiness.checks if check.name == "schema"):
+                yield from _people(runtime)
+    except (DomainError, Failed) as error:
+        yield Check(
+            name="deployment", ok=False, detail=str(error), cure="mend that, then look again"
+        )
 
 
 def _finding(name: str, *, ok: bool, detail: str, cure: str) -> Check:
@@ -75,10 +90,19 @@ def _master_key(settings: Settings) -> Check:
     path = settings.keys.master_path
     try:
         mode = path.stat().st_mode & 0o777
+        key = Envelope.from_text(path.read_text(encoding="ascii"))
+    except FileNotFoundError:
+        detail, ok = f"there is none at {path}", False
+        cure = "put it back from its backup; for a new deployment run `pdp init`"
     except OSError as error:
-        detail, ok, cure = f"{path}: {error.strerror}", False, "run `pdp init`"
+        detail, ok = f"{path}: {error.strerror}", False
+        cure = "run pdp as the account that it belongs to"
+    except (DomainError, UnicodeDecodeError):
+        detail, ok = f"{path} holds no base64 of 32 bytes", False
+        cure = "put it back from its backup"
     else:
-        detail, ok, cure = f"{path}, mode {mode:03o}", not mode & 0o077, f"chmod 600 {path}"
+        detail, ok = f"{path}, mode {mode:03o}, fingerprint {key.key_id}", not mode & 0o077
+        cure = f"chmod 600 {path}"
     return _finding("master key", ok=ok, detail=detail, cure=cure)
 
 
@@ -87,6 +111,14 @@ def _storage(settings: Settings) -> Check:
     if not is_sqlite:
         return _finding("storage", ok=True, detail="PostgreSQL", cure="")
     path = Path(settings.database.url.removeprefix("sqlite:///"))
+    unusable = unusable_part(path)
+    if unusable is not None:
+        return _finding(
+            "storage",
+            ok=False,
+            detail=f"SQLite at {path}: {unusable} is not writable by this account",
+            cure="run pdp as the account that the server runs as, or `chown` it",
+        )
     readable = path.exists() and bool(path.stat().st_mode & 0o077)
     return _finding(
         "storage",
@@ -98,8 +130,9 @@ def _storage(settings: Settings) -> Check:
 
 def _encryption(settings: Settings) -> Check:
     server = settings.server
-    is_local = _is_loopback(server.host)
-    ok = server.tls_certificate is not None or is_local or bool(server.trusted_proxies)
+    # What an https issuer promises is kept by the server itself, or by a proxy that it knows of.
+    is_plain = _is_loopback(server.host) and settings.issuer.startswith("http://")
+    ok = server.tls_certificate is not None or is_plain or bool(server.trusted_proxies)
     if server.tls_certificate is not None:
         detail = "TLS by the server"
     elif server.trusted_proxies:
@@ -110,16 +143,21 @@ def _encryption(settings: Settings) -> Check:
         "encryption",
         ok=ok,
         detail=detail,
-        cure="set server.tls_certificate and server.tls_key, or listen on loopback behind a proxy",
+        cure=(
+            "set server.tls_certificate and server.tls_key, or name the proxy that speaks TLS"
+            " in server.trusted_proxies: without, all visitors seem to come from one address"
+        ),
     )
 
 
 def _proxies(settings: Settings) -> Check:
-    everyone = [each for each in settings.server.trusted_proxies if each.prefixlen == 0]
+    trusted = settings.server.trusted_proxies
+    everyone = [each for each in trusted if each.prefixlen == 0]
+    named = ", ".join(str(each) for each in trusted)
     return _finding(
         "trusted proxies",
         ok=not everyone,
-        detail=", ".join(str(each) for each in settings.server.trusted_proxies) or "none",
+        detail=f"{named}: {_PROXIES_MUST}" if trusted else "none",
         cure="name the proxies only: whoever is trusted may claim any address and certificate",
     )
 
@@ -171,7 +209,7 @@ def _people(runtime: Runtime) -> Iterator[Check]:
     try:
         with runtime.database.read() as tx:
             everybody = [each for each in subjects.list_all(tx) if not each.is_disabled]
-    except DomainError as error:
+    except (DomainError, *DRIVER_ERRORS) as error:
         yield _finding("people", ok=False, detail=str(error), cure="mend the database first")
         return
     administrators = [each.username for each in everybody if _ADMINISTRATORS in each.groups]

@@ -2,10 +2,13 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import click
 
+from pdp.app import open_database, refuse_new_master_key
 from pdp.cli.context import check_schema, opened_runtime
 from pdp.cli.failures import Failed
 from pdp.cli.invocation import actor
@@ -15,7 +18,7 @@ from pdp.jose.keys import generate
 from pdp.runtime import Runtime
 from pdp.settings import Settings, config_path
 from pdp.store import schema
-from pdp.store.envelope import new_master_key
+from pdp.store.envelope import Envelope, new_master_key
 from pdp.usecases.initialise import add_first_keys, missing_algorithms, publish_defaults
 
 _CONFIG: Final = """\
@@ -25,6 +28,8 @@ issuer: {issuer}
 _DEV_CONFIG: Final = (
     "# Plain http on loopback is for trying things out; remove this in production.\ndev: true\n"
 )
+_PORT_CONFIG: Final = "server:\n  port: {port}\n"
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _NEXT: Final = """\
 Next:
   pdp admin create NAME            the first administrator
@@ -51,6 +56,7 @@ def init(issuer: str | None, dev: bool) -> None:  # noqa: FBT001  a flag is what
         done += _content(runtime)
     for line in done or ["everything was there already"]:
         say(line)
+    _warn_of_another_port(settings)
     say(_NEXT)
 
 
@@ -58,21 +64,57 @@ def _settings_file(issuer: str | None, *, is_dev: bool) -> Iterator[str]:
     path = config_path(os.environ)
     if issuer is None:
         return
-    if path.exists():
-        yield f"{path} is there already: --issuer was not used"
-        return
-    text = _CONFIG.format(issuer=issuer) + (_DEV_CONFIG if is_dev else "")
-    # Refuse a bad issuer before it is in a file.
-    check_settings(issuer=issuer, dev=is_dev)
+    try:
+        if path.exists():
+            yield f"{path} is there already: --issuer was not used"
+            return
+        # Refuse a bad issuer before it is in a file.
+        port = _loopback_port(issuer)
+        check_settings(issuer=issuer, dev=is_dev, port=port)
+        _write_settings(path, issuer, port, is_dev=is_dev)
+    except OSError as error:
+        raise Failed(
+            f"{path.absolute()} cannot be written: {error.strerror}; run pdp as an account that"
+            " may, or name another file: `pdp --config PATH init`"
+        ) from error
+    yield f"wrote {path}"
+
+
+def _write_settings(path: Path, issuer: str, port: int | None, *, is_dev: bool) -> None:
+    text = _CONFIG.format(issuer=issuer)
+    if is_dev:
+        text += _DEV_CONFIG
+    if port is not None:
+        text += _PORT_CONFIG.format(port=port)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
-    yield f"wrote {path}"
+
+
+def _loopback_port(issuer: str) -> int | None:
+    """Return the port that an issuer on this machine names: no proxy stands before the server."""
+    try:
+        parts = urlsplit(issuer)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise Failed(f"issuer: {issuer!r} is no URL: {error}") from error
+    return port if host in _LOOPBACK else None
+
+
+def _warn_of_another_port(settings: Settings) -> None:
+    named, port = _loopback_port(settings.issuer), settings.server.port
+    if named is not None and named != port:
+        say(
+            f"the issuer is {settings.issuer}, but the server listens on port {port}:"
+            f" set server.port: {named}, unless something forwards"
+        )
 
 
 def _master_key(settings: Settings) -> Iterator[str]:
     path = settings.keys.master_path
-    if settings.keys.master is not None or path.exists():
+    if settings.keys.master is not None or os.path.exists(path):  # noqa: PTH110  never raises
         return
+    refuse_new_master_key(path, open_database(settings))
+    key = new_master_key()
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         # O_EXCL: of two that begin at once, one writes the key, and the other one keeps it.
@@ -82,10 +124,14 @@ def _master_key(settings: Settings) -> Iterator[str]:
     except OSError as error:
         raise Failed(f"the master key cannot be written to {path}: {error.strerror}") from error
     with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(new_master_key() + "\n")
+        file.write(key + "\n")
         file.flush()
         os.fsync(file.fileno())
-    yield f"made the master key {path}: back it up apart from the database"
+    fingerprint = Envelope.from_text(key).key_id
+    yield (
+        f"made the master key {path} (fingerprint {fingerprint}):"
+        " back it up apart from the database"
+    )
 
 
 def _schema(runtime: Runtime) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """Serves the management address from threads of the supervisor."""
 
+import socket
 import threading
-from socketserver import ThreadingMixIn
+from socketserver import TCPServer, ThreadingMixIn
 from typing import Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
@@ -27,10 +28,17 @@ class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
     def server_bind(self) -> None:
-        """Bind without asking a name server for our own name."""
-        self.socket.bind(self.server_address)
+        """Bind without asking a name server for our own name.
+
+        Connections of an earlier run that linger are no obstacle (`allow_reuse_address`).
+        """
+        TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
         self.setup_environ()
+
+
+class _ServerOverIPv6(_Server):
+    address_family = socket.AF_INET6
 
 
 class ManagementServer:
@@ -38,7 +46,8 @@ class ManagementServer:
 
     def __init__(self, runtime: Runtime, application: Management) -> None:
         server = runtime.settings.server
-        self._server = _Server((server.management_host, server.management_port), _Handler)
+        kind = _ServerOverIPv6 if ":" in server.management_host else _Server
+        self._server = kind((server.management_host, server.management_port), _Handler)
         self._server.set_app(application)
         self._thread = threading.Thread(
             target=self._server.serve_forever, name="management", daemon=True

@@ -46,7 +46,7 @@ def show(result: Record | Sequence[Record], output: Output | None = None) -> Non
 
 def say(text: str) -> None:
     """Tell people something that is no result: on stderr, so that results can be piped."""
-    click.echo(text, err=True)
+    click.echo(_printable(text), err=True)
 
 
 def plain(value: object) -> object:

@@ -6,6 +6,7 @@ from pdp.cli.context import pass_runtime
 from pdp.cli.failures import Failed
 from pdp.cli.invocation import actor
 from pdp.cli.output import say, show
+from pdp.cli.user import registered_clients
 from pdp.domain.errors import NotFound
 from pdp.domain.ids import SessionId
 from pdp.domain.session import EndReason
@@ -60,7 +61,7 @@ def revoke(runtime: Runtime, session_id: str) -> None:
             tx,
             SessionId(session_id),
             EndReason.REVOKED,
-            runtime.configurations.current(tx),
+            registered_clients(tx),
             now=now,
             actor=actor(),
         )

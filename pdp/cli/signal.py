@@ -36,7 +36,7 @@ def signal() -> None:
 @click.option("--id", "signal_id", help="Of the signal; a fresh one, if left out.")
 @click.option("--time", "event_time", type=INSTANT, help="When it became so; now, if left out.")
 @click.option("--secret-file", type=FILE, help="Holds the source's secret; else the database's.")
-@issuer_option
+@issuer_option(otherwise="the settings' issuer")
 def send(  # noqa: PLR0917  each option is one member of the signal
     source: str,
     device: str | None,

@@ -14,7 +14,7 @@ from pdp.domain.errors import NotFound, Unavailable
 from pdp.domain.ids import SessionId
 from pdp.domain.subject import FieldRefused, Subject, normalise_username
 from pdp.runtime import Runtime
-from pdp.store import factors, sessions, subjects
+from pdp.store import clients, factors, sessions, subjects
 from pdp.store.database import Transaction
 from pdp.usecases import accounts
 from pdp.usecases.accounts import Person
@@ -26,6 +26,7 @@ from pdp.usecases.passwords import (
     choose_password,
     generate_password,
 )
+from pdp.usecases.revoke_access import RegisteredClients
 
 _BROKEN_RULES: Final[Mapping[Rule, str]] = {
     Rule.TOO_SHORT: "it must have at least {minimum} characters",
@@ -124,10 +125,8 @@ def disable(runtime: Runtime, username: str) -> None:
     """Shut an account; its sessions and grants end at once."""
     with runtime.database.write() as tx:
         found = find_person(tx, username)
-        configuration = runtime.configurations.current(tx)
-        ended = accounts.disable_user(
-            tx, found.id, configuration, actor=actor(), now=runtime.clock()
-        )
+        known = registered_clients(tx)
+        ended = accounts.disable_user(tx, found.id, known, actor=actor(), now=runtime.clock())
     say(f"{found.username} is disabled{_and_ended(ended)}")
 
 
@@ -159,7 +158,7 @@ def reset_password(runtime: Runtime, username: str, *, password_stdin: bool) -> 
             tx,
             found.id,
             stored,
-            runtime.configurations.current(tx),
+            registered_clients(tx),
             actor=actor(),
             now=runtime.clock(),
         )
@@ -174,10 +173,8 @@ def reset_factor(runtime: Runtime, username: str) -> None:
     """Take the second factor and recovery codes away; sessions and grants end at once."""
     with runtime.database.write() as tx:
         found = find_person(tx, username)
-        configuration = runtime.configurations.current(tx)
-        ended = accounts.reset_factor(
-            tx, found.id, configuration, actor=actor(), now=runtime.clock()
-        )
+        known = registered_clients(tx)
+        ended = accounts.reset_factor(tx, found.id, known, actor=actor(), now=runtime.clock())
     say(f"{found.username} has no second factor now{_and_ended(ended)}")
 
 
@@ -220,6 +217,11 @@ def find_person(tx: Transaction, username: str) -> Subject:
     if found is None:
         raise NotFound("user", username)
     return found
+
+
+def registered_clients(tx: Transaction) -> RegisteredClients:
+    """Return whom to tell of access that ends, whatever state the policies are in."""
+    return RegisteredClients(clients.load_all(tx))
 
 
 def open_account(runtime: Runtime, person: Person, *, password_stdin: bool) -> None:

@@ -6,7 +6,8 @@ from typing import cast
 import orjson
 from authlib.common.urls import add_params_to_uri
 from authlib.oauth2 import AuthorizationServer
-from authlib.oauth2.rfc6749 import InvalidRequestError, OAuth2Error
+from authlib.oauth2.rfc6749 import InvalidRequestError, OAuth2Error, UnsupportedGrantTypeError
+from authlib.oauth2.rfc6749.grants import BaseGrant
 
 from pdp.domain.ids import ClientId
 from pdp.jose.verified import VerifiedTokens
@@ -61,6 +62,16 @@ class Server(AuthorizationServer):
         del methods, endpoint
         client = client_auth.authenticate(request, issuer=self.issuer.issuer, pepper=self.pepper)
         return OidcClient(client)
+
+    def get_token_grant(self, request: OidcRequest) -> BaseGrant:
+        """Return the grant that the request asks for; UnsupportedGrantTypeError names them."""
+        try:
+            return super().get_token_grant(request)
+        except UnsupportedGrantTypeError as error:
+            error.description = (
+                "Send 'grant_type' authorization_code, refresh_token or client_credentials."
+            )
+            raise
 
     def create_oauth2_request(self, request: OidcRequest) -> OidcRequest:
         """Return the request: the edge made it in our shape already."""

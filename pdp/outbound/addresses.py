@@ -96,7 +96,11 @@ def parse_target(url: str, *, allow_http: bool) -> Target:
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise OutboundRefused("the URL cannot be read") from error
-    if parts.scheme not in ({"https", "http"} if allow_http else {"https"}):
+    if parts.scheme == "http" and not allow_http:
+        raise OutboundRefused(
+            "the URL must begin with https://, since outbound.allow_http is false"
+        )
+    if parts.scheme not in _DEFAULT_PORTS:
         raise OutboundRefused("the URL must begin with https://")
     if "@" in parts.netloc or parts.fragment:
         raise OutboundRefused("the URL must have neither a user name nor a fragment")

@@ -98,6 +98,11 @@ class Outbound:
         """Fetch `url`; the rest as in `post`."""
         return self._call("GET", url, None, headers or {}, timeout or self._settings.timeout)
 
+    def check(self, url: str) -> None:
+        """Raise what a call would raise before it connects: OutboundRefused or OutboundFailed."""
+        deadline = time.monotonic() + self._settings.timeout.total_seconds()
+        self._vetted(parse_target(url, allow_http=self._settings.allow_http), deadline)
+
     def close(self) -> None:
         """Close the connections that are kept alive."""
         self._adapter.close()

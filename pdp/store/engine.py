@@ -1,11 +1,24 @@
 """How an engine is set up: durability, time limits, and transactions that are ours to begin."""
 
+import os
 import sqlite3
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import psycopg
 import sqlalchemy as sa
+
+from pdp.domain.errors import DomainError
+
+#: What either way of speaking to a database raises: by the engine, or straight to the driver.
+DRIVER_ERRORS: Final = (sa.exc.SQLAlchemyError, sqlite3.Error, psycopg.Error)
+#: What SQLite, and the queue of its writers, keep beside the database.
+_BESIDE: Final = ("", "-wal", "-shm", ".lock")
+
+
+class DatabaseUnusable(DomainError):
+    """The database is a file that this account may not use: nothing that passes by itself."""
 
 
 def absolute_url(url: str) -> str:
@@ -46,11 +59,14 @@ def engine_options(url: str, *, pool_size: int, busy_timeout: timedelta) -> dict
 
 
 def prepare_connections(engine: sa.Engine) -> None:
-    """Set up each new connection: durability and foreign keys on SQLite."""
+    """Set up each new connection: durability and foreign keys on SQLite.
+
+    DatabaseUnusable if this account may not write the file.
+    """
     if engine.dialect.name != "sqlite":
         return
     if engine.url.database:
-        Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
+        _make_room(Path(engine.url.database))
 
     @sa.event.listens_for(engine, "connect")
     def _pragmas(connection: sqlite3.Connection, _record: object) -> None:
@@ -58,3 +74,36 @@ def prepare_connections(engine: sa.Engine) -> None:
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute("PRAGMA cache_size=-16384")
+
+
+def _make_room(path: Path) -> None:
+    if (unusable := unusable_part(path)) is not None:
+        raise DatabaseUnusable(
+            f"the database {path} cannot be used: {unusable} is not writable by this account;"
+            " run pdp as the account that the server runs as, or `chown` it"
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatabaseUnusable(
+            f"the database's folder {path.parent} cannot be made: {error.strerror};"
+            " make it, or mend database.url"
+        ) from error
+
+
+def unusable_part(path: Path) -> Path | None:
+    """Return what of an SQLite database at `path` this account may not write; None for nothing.
+
+    Even reading writes: a reader leaves its mark beside the file.
+    """
+    for part in (Path(f"{path}{ending}") for ending in _BESIDE):
+        if os.path.exists(part) and not _may(part, os.R_OK | os.W_OK):  # noqa: PTH110  never raises
+            return part
+    folder = path.absolute().parent
+    while not os.path.exists(folder) and folder != folder.parent:  # noqa: PTH110
+        folder = folder.parent
+    return None if _may(folder, os.W_OK | os.X_OK) else folder
+
+
+def _may(path: Path, mode: int) -> bool:
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)

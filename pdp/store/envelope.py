@@ -72,6 +72,12 @@ class Envelope:
             raise CannotOpen(f"{place} was altered or belongs elsewhere") from error
 
 
+def key_id_of(sealed: str) -> str:
+    """Return the id of the master key that sealed this; empty if nothing says so."""
+    version, _, rest = sealed.partition(".")
+    return rest.partition(".")[0] if version == _VERSION else ""
+
+
 def new_master_key() -> str:
     """Return a fresh master key in the base64 form that settings hold."""
     return base64.b64encode(os.urandom(_KEY_BYTES)).decode()

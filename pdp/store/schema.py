@@ -1,5 +1,6 @@
 """The schema's version: upgrade, downgrade, and refuse to run on another one."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 
 from pdp.domain.errors import DomainError
 from pdp.store import tables  # noqa: F401  completes Base.metadata
@@ -18,7 +20,12 @@ _PACKAGE: Final = Path(__file__).resolve().parent.parent
 
 
 class SchemaMismatch(DomainError):
-    """The database has a schema that is not this program's."""
+    """The database has a schema that is not this program's: what was found, and its cure."""
+
+    def __init__(self, found: str, cure: str) -> None:
+        super().__init__(f"{found}: {cure}")
+        self.found = found
+        self.cure = cure
 
 
 def _migrations_folder() -> Path:
@@ -40,15 +47,33 @@ def _migrating(engine: sa.Engine) -> sa.Engine:
 
 
 def upgrade(engine: sa.Engine, revision: str = "head") -> None:
-    """Migrate the schema up to `revision`, in one transaction where the database can."""
-    with _migrating(engine).begin() as connection:
-        command.upgrade(_config(connection), revision)
+    """Migrate the schema up to `revision`, in one transaction where the database can.
+
+    SchemaMismatch if the database is newer than this program, or no way leads to `revision`.
+    """
+    _migrate(engine, command.upgrade, revision)
 
 
 def downgrade(engine: sa.Engine, revision: str) -> None:
-    """Migrate the schema down to `revision` (`-1` for one step, `base` for nothing)."""
-    with _migrating(engine).begin() as connection:
-        command.downgrade(_config(connection), revision)
+    """Migrate the schema down to `revision` (`-1` for one step, `base` for nothing).
+
+    SchemaMismatch as in `upgrade`.
+    """
+    _migrate(engine, command.downgrade, revision)
+
+
+def _migrate(engine: sa.Engine, step: Callable[[Config, str], None], revision: str) -> None:
+    have = current(engine)
+    if have is not None and have not in _known():
+        raise _from_a_newer_version(have)
+    try:
+        with _migrating(engine).begin() as connection:
+            step(_config(connection), revision)
+    except CommandError as error:
+        raise SchemaMismatch(
+            f"no migration leads from {have or 'an empty database'} to {revision!r}",
+            f"name one of {', '.join(sorted(_known()))}, head, base, or steps like -1",
+        ) from error
 
 
 def current(engine: sa.Engine) -> str | None:
@@ -61,7 +86,7 @@ def expected() -> str:
     """Return the revision that this program was written for."""
     head = ScriptDirectory.from_config(_config()).get_current_head()
     if head is None:
-        raise SchemaMismatch("this installation has no migrations: reinstall it")
+        raise SchemaMismatch("this installation has no migrations", "reinstall it")
     return head
 
 
@@ -71,16 +96,25 @@ def check(engine: sa.Engine) -> None:
     if have == want:
         return
     if have is None:
-        raise SchemaMismatch("the database is empty: run `pdp init`")
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if have in known:
-        raise SchemaMismatch(
-            f"the database is at revision {have}, this program needs {want}: "
-            "stop the server, back up, run `pdp db upgrade`"
-        )
+        raise SchemaMismatch("the database is empty", "run `pdp init`")
+    if have not in _known():
+        raise _from_a_newer_version(have)
     raise SchemaMismatch(
-        f"the database is at revision {have}, which this program (at {want}) does not know: "
-        "it was made by a newer version; run that one, or downgrade with it first"
+        f"the database is at revision {have}, this program needs {want}",
+        "stop the server, back up, run `pdp db upgrade`",
+    )
+
+
+def _known() -> frozenset[str]:
+    scripts = ScriptDirectory.from_config(_config()).walk_revisions()
+    return frozenset(script.revision for script in scripts)
+
+
+def _from_a_newer_version(have: str) -> SchemaMismatch:
+    return SchemaMismatch(
+        f"the database is at revision {have}, of a newer version than this program"
+        f" (at {expected()})",
+        "run that version, or downgrade with it first",
     )
 
 

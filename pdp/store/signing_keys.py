@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from pdp.domain.errors import Conflict, NotFound
 from pdp.store import generations
 from pdp.store.database import Transaction
-from pdp.store.envelope import Envelope
+from pdp.store.envelope import Envelope, key_id_of
 from pdp.store.tables.oidc import SigningKeyRow
 
 
@@ -65,6 +65,12 @@ def list_all(tx: Transaction) -> list[tuple[str, str, datetime, datetime, dateti
     """Return kid, algorithm, creation, start of signing and retirement of every key."""
     rows = tx.orm.scalars(sa.select(SigningKeyRow).order_by(SigningKeyRow.created_at))
     return [(row.kid, row.alg, row.created_at, row.signs_from, row.retired_at) for row in rows]
+
+
+def sealed_by(tx: Transaction) -> frozenset[str]:
+    """Return the ids of the master keys that private halves are encrypted with."""
+    sealed = tx.orm.scalars(sa.select(SigningKeyRow.private).where(SigningKeyRow.private != ""))
+    return frozenset(key_id_of(each) for each in sealed)
 
 
 def retire(tx: Transaction, kid: str, *, now: datetime) -> None:

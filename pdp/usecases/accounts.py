@@ -23,9 +23,8 @@ from pdp.domain.subject import (
 )
 from pdp.store import audit, factors, grants, sessions, subjects
 from pdp.store.database import Transaction
-from pdp.usecases.configuration import Configuration
 from pdp.usecases.passwords import NewPassword
-from pdp.usecases.revoke_access import end_browser_session
+from pdp.usecases.revoke_access import KnowsClients, end_browser_session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +81,7 @@ def create_user(
 def disable_user(
     tx: Transaction,
     subject_id: SubjectId,
-    configuration: Configuration,
+    configuration: KnowsClients,
     *,
     actor: str,
     now: datetime,
@@ -113,7 +112,7 @@ def reset_password(
     tx: Transaction,
     subject_id: SubjectId,
     password: NewPassword,
-    configuration: Configuration,
+    configuration: KnowsClients,
     *,
     actor: str,
     now: datetime,
@@ -129,7 +128,7 @@ def reset_password(
 def reset_factor(
     tx: Transaction,
     subject_id: SubjectId,
-    configuration: Configuration,
+    configuration: KnowsClients,
     *,
     actor: str,
     now: datetime,
@@ -205,7 +204,7 @@ def end_access(
     tx: Transaction,
     subject_id: SubjectId,
     reason: EndReason,
-    configuration: Configuration,
+    configuration: KnowsClients,
     *,
     actor: str,
     now: datetime,

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from pdp.domain.errors import NotFound
+from pdp.domain.errors import Conflict, NotFound
 from pdp.domain.events import Action, Event
 from pdp.domain.ids import DeviceId, SubjectId
 from pdp.jose.device_enrolment import token_digest
@@ -23,9 +23,13 @@ def offer_enrolment(
     """Keep the digest of `token`, which enrols one device of the person until `expires_at` (UTC).
 
     With a `device_id` it binds that record, for example one that signals speak of already.
-    NotFound if there is no such person or device.
+    NotFound if there is no such person or device, Conflict if the person's account is shut.
     """
-    subjects.get(tx, subject_id)
+    subject = subjects.get(tx, subject_id)
+    if subject.is_disabled:
+        raise Conflict(
+            f"{subject.username} is disabled: `pdp user enable {subject.username}` comes first"
+        )
     if device_id is not None and devices.load(tx, device_id) is None:
         raise NotFound("device", device_id)
     device_keys.create_enrolment_token(

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from pdp.cli import main
 from pdp.store.database import Database
+from tests.servers import free_port
 
 
 class Shell:
@@ -69,6 +70,14 @@ def shell(initialised, tmp_path, monkeypatch) -> Shell:
     shutil.copytree(initialised, tmp_path, dirs_exist_ok=True)
     _enter(tmp_path, monkeypatch)
     return Shell(tmp_path)
+
+
+def use_free_ports(patch: pytest.MonkeyPatch) -> None:
+    """Let `pdp serve` find its ports free, and undo what it sets for its children."""
+    patch.setenv("PDP__SERVER__PORT", str(free_port()))
+    patch.setenv("PDP__SERVER__MANAGEMENT_PORT", str(free_port()))
+    patch.setenv("PROMETHEUS_MULTIPROC_DIR", "of this test")
+    patch.delenv("PROMETHEUS_MULTIPROC_DIR")
 
 
 def _enter(folder: Path, patch: pytest.MonkeyPatch) -> None:

@@ -8,12 +8,22 @@ import pytest
 from pdp.cli.context import opened_runtime
 from pdp.domain.compliance import Compliance
 from pdp.domain.ids import DecisionId
+from pdp.domain.signal import DeviceName, NameKind
 from pdp.policy.defaults import default_policies
 from pdp.policy.evaluate import evaluate
-from pdp.store import clients, decisions, sessions
+from pdp.store import clients, decisions, documents, sessions, tasks
+from pdp.store.documents import DocumentKind
 from pdp.usecases.client_secrets import client_pepper, secret_digest
 from pdp.usecases.register_device import register_device
-from tests.builders import a_session, device_facts, facts
+from tests.builders import (
+    NOW,
+    a_session,
+    a_task,
+    authentication_facts,
+    device_facts,
+    facts,
+    subject_facts,
+)
 from tests.deployment import RULES
 
 CALLBACK = "https://wiki.example/callback"
@@ -262,6 +272,82 @@ def test_it_is_said_when_a_decisions_policies_are_gone(shell):
     assert "not stored here" in shell.told("decision", "show", "dec_1")
 
 
+@pytest.mark.usefixtures("ada")
+def test_a_decision_tells_the_person_by_name_and_instants_as_instants(shell):
+    user = shell.result("user", "show", "ada")["id"]
+    of_ada = facts(subject=subject_facts(user), authentication=authentication_facts())
+    database = shell.database()
+    with database.write() as tx:
+        decisions.append(
+            tx, decisions.row_of(DecisionId("dec_1"), of_ada, evaluate(default_policies(), of_ada))
+        )
+    database.close()
+
+    shown = shell.result("decision", "show", "dec_1")
+
+    assert shown["user"] == "ada"
+    assert shown["facts"]["authentication"]["time"].endswith("Z")
+    assert [each["user"] for each in shell.result("decision", "list", "--subject", "ADA")] == [
+        "ada"
+    ]
+
+
+@pytest.mark.parametrize("typed", ["YAME-S3QQ", " yame-s3qq "], ids=["as shown", "as typed"])
+def test_a_device_is_found_by_the_code_that_its_owner_reads_out(shell, ada, typed):
+    database = shell.database()
+    with database.write() as tx:
+        tasks.insert(tx, a_task(device=ada, code="YAME-S3QQ"))
+    database.close()
+
+    assert shell.result("device", "show", typed)["id"] == ada
+    assert "no device or help code 'YAME-XXXX'" in shell.refused("device", "show", "YAME-XXXX")
+
+
+def test_a_device_is_not_enrolled_for_a_shut_account(shell, ada):
+    shell.told("user", "disable", "ada")
+
+    assert "ada is disabled" in shell.refused("device", "enrol-token", "ada", "--device", ada)
+
+
+@pytest.mark.usefixtures("ada")
+@pytest.mark.parametrize(
+    "words",
+    ["user disable ada", "user reset-password ada", "user reset-factor ada", "session revoke SES"],
+)
+def test_access_is_ended_though_the_policies_in_force_do_not_parse(shell, words):
+    (live,) = shell.result("session", "list")
+    database = shell.database()
+    with database.write() as tx:
+        documents.activate(tx, DocumentKind.POLICIES, "sha256:bad", "pratique: x", now=NOW)
+    database.close()
+
+    shell.told(*words.replace("SES", live["id"]).split())
+
+    assert shell.result("session", "list") == []
+
+
+LOGOUT = "http://127.0.0.1:9090/backchannel-logout"
+#: Outbound settings, and what is said of a receiver on this machine.
+OUTBOUND: tuple[tuple[dict[str, str], str | None], ...] = (
+    ({}, "outbound.allow_http is false"),
+    ({"ALLOW_HTTP": "true"}, "outbound.allow_networks"),
+    ({"ALLOW_HTTP": "true", "ALLOW_NETWORKS": '["127.0.0.0/8"]'}, None),
+)
+
+
+@pytest.mark.parametrize(("outbound", "said"), OUTBOUND, ids=["http", "network", "reachable"])
+def test_a_receiver_that_would_not_be_called_is_warned_of(shell, monkeypatch, outbound, said):
+    for name, value in outbound.items():
+        monkeypatch.setenv(f"PDP__OUTBOUND__{name}", value)
+
+    told = shell.told(
+        "client", "add", "x", "--redirect-uri", CALLBACK, "--backchannel-logout-uri", LOGOUT
+    )
+
+    assert said is None or said in told
+    assert ("--backchannel-logout-uri" in told) == (said is not None)
+
+
 @pytest.fixture
 def ada(shell):
     """Ada, with a device of hers; returns the device's id."""
@@ -320,6 +406,24 @@ def test_an_enrolment_token_is_for_a_person_and_a_while(shell, ada):
     assert made["link"] == f"https://id.example.com/enrol/{made['token']}"
     assert made["token"] not in json.dumps(shell.result("audit", "list"))
     assert "24h" in shell.refused("device", "enrol-token", "ada", "--for", "2d")
+
+
+def test_a_token_that_would_miss_what_signals_say_is_warned_of(shell, ada):
+    with opened_runtime() as runtime, runtime.database.write() as tx:
+        names = (DeviceName(NameKind.SERIAL, "CAROL-1\x1b[2J"),)
+        record = register_device(tx, RULES, names=names, actor="edr", now=runtime.clock())
+
+    told = shell.told("device", "enrol-token", "ada")
+
+    assert f"{record}  serial:CAROL-1\\u001b[2J" in told
+    assert "--device ID" in told
+    assert ada not in told
+    assert "CAROL-1" not in shell.told("device", "enrol-token", "ada", "--device", record)
+
+
+@pytest.mark.usefixtures("ada")
+def test_a_token_is_not_warned_of_where_every_device_is_somebodys(shell):
+    assert "--device" not in shell.told("device", "enrol-token", "ada")
 
 
 def test_a_session_is_listed_and_ended(shell, ada):

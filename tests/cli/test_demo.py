@@ -22,12 +22,35 @@ _DEMO = (sys.executable, "-m", "pdp", "demo")
 _READY = "Ctrl-C stops everything."
 
 
-def test_the_story_happens_from_beginning_to_end():
+@pytest.fixture(scope="module")
+def story() -> str:
+    """What the story told, which happened."""
     told = subprocess.run([*_DEMO, "--story"], capture_output=True, text=True, check=False)
-
     assert told.returncode == 0, told.stdout + told.stderr
-    assert "The same tab goes on into Payroll by itself" in told.stdout
-    assert re.search(r"payroll +[\d.]+ ms +[\d.]+ ms", told.stdout), told.stdout
+    return told.stdout
+
+
+def test_the_story_happens_from_beginning_to_end(story: str):
+    assert "The same tab goes on into Payroll by itself" in story
+
+
+def test_the_story_tells_how_long_each_application_was_exposed_to_each_change(story: str):
+    rows = re.findall(r"^  (\S.*?) {2,}(\w+) +([\d.,]+) ms +([\d.,]+ ms|–)$", story, re.MULTILINE)
+    assert {(change, application, end == "–") for change, application, _, end in rows} == {
+        ("signal from demo-edr", "payroll", False),
+        ("signal from demo-edr", "expenses", True),
+        ("an administrator", "payroll", False),
+        ("an administrator", "expenses", True),
+        ("an administrator", "approvals", True),
+    }, story
+    assert len(rows) == 5
+
+
+def test_the_server_never_notes_a_denial_later_than_it_was_seen_outside(story: str):
+    (seen,) = re.findall(r"first check denied +([\d.,]+) ms", story)
+    (noted,) = re.findall(r"^  signal from \S+ +expenses +([\d.,]+) ms", story, re.MULTILINE)
+
+    assert float(noted.replace(",", "")) <= float(seen.replace(",", ""))
 
 
 def test_the_demo_invites_stops_cleanly_and_goes_on_where_it_was(tmp_path: Path):
@@ -64,6 +87,13 @@ def test_fresh_never_deletes_what_is_not_a_demos(tmp_path: Path):
         DemoFolder.at(tmp_path, fresh=True)
 
     assert precious.exists()
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path):
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
+
+    with pytest.raises(Failed, match=r"--folder .* cannot be used: Not a directory"):
+        DemoFolder.at(tmp_path / "file" / "demo", fresh=False)
 
 
 def test_the_next_port_is_taken_when_the_first_is_in_use():

@@ -15,7 +15,10 @@ from pathlib import Path
 import pytest
 import requests
 
+from pdp.cli.context import opened_runtime
+from pdp.cli.management import ManagementServer
 from pdp.cli.processes import Child, Family
+from pdp.web.management import Management
 from tests.outbound.peers import Authority
 from tests.servers import free_port, running, wait_until
 
@@ -155,6 +158,17 @@ def test_sigterm_ends_it_clean_and_nothing_stays(serving, settings, empty):
         if "server.stop.finished" in line
     ]
     assert [event["clean"] for event in finished] == [True]
+
+
+def test_the_management_address_starts_again_at_once_after_it_was_probed(settings):
+    _, port = settings
+    with opened_runtime() as runtime:
+        for _ in range(2):
+            server = ManagementServer(runtime, Management(runtime))
+            server.start()
+            # Who closes a connection first keeps it for a minute: here, the server does.
+            assert requests.get(f"http://127.0.0.1:{port}/readyz", timeout=30).status_code == 200
+            server.stop()
 
 
 def test_it_speaks_tls_itself(settings, empty, monkeypatch):

@@ -9,7 +9,11 @@ from click.testing import CliRunner
 from pdp import __version__
 from pdp.cli import COMMANDS, main
 from pdp.store.database import Statement
+from pdp.store.envelope import Envelope
+from tests.cli.conftest import use_free_ports
 from tests.servers import free_port
+
+_DOCTOR = ("--output", "json", "doctor")
 
 
 def _mode(path):
@@ -46,7 +50,26 @@ def test_init_for_trying_out_writes_the_development_profile(empty):
     )
 
 
-@pytest.mark.parametrize("issuer", ["http://id.example.com", "id.example.com", "https://a/"])
+def test_init_lets_the_server_listen_where_an_issuer_on_this_machine_says(empty):
+    told = empty.told("init", "--issuer", "http://localhost:8180", "--dev")
+
+    shown = {each["setting"]: each["value"] for each in empty.result("config", "show")}
+    assert shown["server.port"] == 8180
+    assert "server.port" not in told
+
+
+def test_init_warns_where_an_issuer_on_this_machine_names_another_port(empty, monkeypatch):
+    monkeypatch.setenv("PDP__SERVER__PORT", "8280")
+
+    told = empty.told("init", "--issuer", "http://localhost:8180", "--dev")
+
+    assert "the server listens on port 8280: set server.port: 8180" in told
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    ["http://id.example.com", "id.example.com", "https://a/", "http://localhost:port"],
+)
 def test_a_bad_issuer_is_in_no_file(empty, issuer):
     empty.refused("init", "--issuer", issuer)
 
@@ -122,7 +145,13 @@ def test_a_schema_of_another_version_is_refused(shell):
     database.close()
 
     assert "newer version" in shell.refused("client", "list")
+    assert "newer version" in shell.refused("db", "upgrade")
+    assert "newer version" in shell.refused("db", "downgrade", "base", "--yes")
     assert shell.result("db", "status")["revision"] == "9999"
+
+
+def test_a_revision_that_does_not_exist_is_named_with_those_that_do(shell):
+    assert "'0815': name one of 0001" in shell.refused("db", "upgrade", "0815")
 
 
 def test_the_schema_goes_down_and_up(shell):
@@ -147,10 +176,32 @@ def test_tables_that_somebody_changed_are_told(shell):
     assert "extra" in shell.refused("db", "check")
 
 
-def test_a_missing_master_key_is_told_with_the_cure(shell):
-    (shell.folder / "var" / "master.key").unlink()
+@pytest.mark.parametrize("words", ["keys list", "serve", "init"])
+def test_a_master_key_that_is_gone_is_to_be_put_back_and_none_is_made(shell, words, monkeypatch):
+    use_free_ports(monkeypatch)
+    key = shell.folder / "var" / "master.key"
+    fingerprint = Envelope.from_text(key.read_text()).key_id
+    key.unlink()
 
-    assert "master key" in shell.refused("keys", "list")
+    told = shell.refused(*words.split())
+
+    assert f"fingerprint {fingerprint}: put that one back" in told
+    assert not key.exists()
+
+
+def test_a_new_deployment_without_a_master_key_is_sent_to_init(empty):
+    (empty.folder / "config.yaml").write_text("issuer: https://id.example.com\n")
+
+    assert "for a new deployment run `pdp init`" in empty.refused("keys", "list")
+    assert not (empty.folder / "var" / "pratique.db").exists()
+
+
+def test_the_fingerprint_of_the_master_key_is_shown(empty):
+    told = empty.told("init", "--issuer", "https://id.example.com")
+
+    key = Envelope.from_text((empty.folder / "var" / "master.key").read_text())
+    assert f"fingerprint {key.key_id}" in told
+    assert f"fingerprint {key.key_id}" in _checks(empty)["master key"]["found"]
 
 
 def test_the_doctor_lists_what_is_missing(shell):
@@ -164,7 +215,8 @@ def test_the_doctor_lists_what_is_missing(shell):
     assert all(check["ok"] or check["cure"] for check in found.values())
 
 
-def test_the_doctor_finds_nothing_where_nothing_is_missing(shell):
+def test_the_doctor_finds_nothing_where_nothing_is_missing(shell, monkeypatch):
+    monkeypatch.setenv("PDP__SERVER__TRUSTED_PROXIES", '["127.0.0.1"]')
     shell.told("admin", "create", "root")
     shell.told("admin", "break-glass", "set", "root")
 
@@ -173,7 +225,6 @@ def test_the_doctor_finds_nothing_where_nothing_is_missing(shell):
 
 #: A setting, its value, and the check that finds it.
 UNSAFE = (
-    ("PDP__SERVER__HOST", "0.0.0.0", "encryption"),  # noqa: S104  what is found
     ("PDP__SERVER__TRUSTED_PROXIES", '["0.0.0.0/0"]', "trusted proxies"),
     ("PDP__SERVER__MANAGEMENT_HOST", "0.0.0.0", "management address"),  # noqa: S104
     ("PDP__OUTBOUND__ALLOW_HTTP", "true", "outbound"),
@@ -189,9 +240,66 @@ def test_the_doctor_finds_unsafe_settings(shell, monkeypatch, variable, value, c
     assert _unhealthy(shell) - before == {check}
 
 
+#: The issuer, where the server listens, whose word it believes: and whether people are safe.
+ENCRYPTION = (
+    ("https://id.example.com", "127.0.0.1", "[]", False),
+    ("https://id.example.com", "0.0.0.0", "[]", False),  # noqa: S104  what is found
+    ("https://id.example.com", "127.0.0.1", '["127.0.0.1"]', True),
+    ("http://localhost:8080", "127.0.0.1", "[]", True),
+)
+
+
+@pytest.mark.parametrize(("issuer", "host", "proxies", "is_safe"), ENCRYPTION)
+def test_the_doctor_asks_who_speaks_tls_for_an_https_issuer(  # noqa: PLR0917  a row of the table
+    shell, monkeypatch, issuer, host, proxies, is_safe
+):
+    monkeypatch.setenv("PDP__ISSUER", issuer)
+    monkeypatch.setenv("PDP__DEV", str(issuer.startswith("http://")))
+    monkeypatch.setenv("PDP__SERVER__HOST", host)
+    monkeypatch.setenv("PDP__SERVER__TRUSTED_PROXIES", proxies)
+
+    found = _checks(shell)["encryption"]
+
+    assert found["ok"] is is_safe
+    assert is_safe or "server.trusted_proxies" in found["cure"]
+
+
+def test_the_doctor_says_what_trusted_proxies_must_drop(shell, monkeypatch):
+    monkeypatch.setenv("PDP__SERVER__TRUSTED_PROXIES", '["127.0.0.1"]')
+
+    assert "drop X-Forwarded-For and Client-Cert" in _checks(shell)["trusted proxies"]["found"]
+
+
+def test_the_doctor_looks_at_a_database_without_a_schema(shell):
+    shell.told("db", "downgrade", "base", "--yes")
+
+    schema = _checks(shell)["schema"]
+
+    assert (schema["ok"], schema["found"]) == (False, "the database is empty")
+    assert schema["cure"] == "run `pdp init`"
+
+
+def test_the_doctor_looks_at_a_database_that_is_not_there(shell):
+    (shell.folder / "var" / "pratique.db").unlink()
+
+    assert _checks(shell)["schema"]["cure"] == "run `pdp init`"
+
+
+def test_the_doctor_looks_at_settings_though_the_master_key_is_gone(shell):
+    (shell.folder / "var" / "master.key").unlink()
+
+    found = _checks(shell)
+
+    assert "put it back" in found["master key"]["cure"]
+    assert "put that one back" in found["deployment"]["found"]
+
+
+def _checks(shell):
+    return {each["check"]: each for each in json.loads(shell.run(*_DOCTOR).stdout)}
+
+
 def _unhealthy(shell):
-    found = json.loads(shell.run("--output", "json", "doctor").stdout)
-    return {each["check"] for each in found if not each["ok"]}
+    return {name for name, each in _checks(shell).items() if not each["ok"]}
 
 
 def test_the_doctor_finds_a_key_that_others_can_read(shell):

@@ -8,6 +8,7 @@ import responses
 from flask.testing import FlaskClient
 from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
+from playwright.sync_api import Browser
 
 from examples.relying_party.app import (
     LOGOUT_EVENT,
@@ -69,6 +70,15 @@ def browser(sessions: Sessions) -> Iterator[FlaskClient]:
         server.get(f"{ISSUER}/.well-known/openid-configuration", json=metadata)
         server.get(f"{ISSUER}/jwks", json=keys)
         yield client
+
+
+def test_what_must_be_set_to_start_is_named(monkeypatch: pytest.MonkeyPatch):
+    for name in ("PAYROLL_ISSUER", "PAYROLL_CLIENT_SECRET"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PAYROLL_CLIENT_ID", "payroll")
+
+    with pytest.raises(SystemExit, match="PAYROLL_ISSUER, PAYROLL_CLIENT_SECRET: set it first"):
+        Settings.from_environment()
 
 
 def a_session(sid: str = "ses_1", sub: str = "usr_alice") -> LocalSession:
@@ -217,3 +227,20 @@ def test_what_the_server_says_of_an_error_is_text_and_no_markup(browser: FlaskCl
 
     assert "<script>" not in page.text
     assert "access_denied" in page.text
+
+
+@pytest.mark.parametrize(("width", "gap"), [(360, 16), (1280, 368)])
+def test_the_card_never_touches_the_edges_of_the_window(
+    browser: FlaskClient, chromium: Browser, width: int, gap: float
+):
+    page = chromium.new_page(viewport={"width": width, "height": 700})
+    page.set_content(browser.get("/").text)
+    with browser.get("/static/payroll.css") as style:
+        page.add_style_tag(content=style.get_data(as_text=True))
+
+    left, right = page.evaluate(
+        "(({left, right}) => [left, innerWidth - right])"
+        "(document.querySelector('main').getBoundingClientRect())"
+    )
+    page.close()
+    assert (left, right) == (gap, gap)

@@ -304,6 +304,7 @@ def test_an_unknown_grant_type_is_refused_with_an_oauth_error(world: World, gran
 
     assert answer.status == 400
     assert answer.error in {"unsupported_grant_type", "invalid_request"}
+    assert "grant_type" in str(answer.body["error_description"])
 
 
 def test_credentials_in_two_places_are_refused(world: World):

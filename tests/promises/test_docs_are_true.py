@@ -70,6 +70,13 @@ def test_links_lead_somewhere(page):
 
 
 @pytest.mark.parametrize("page", documents(), ids=relative)
+def test_tests_that_are_named_exist(page):
+    named = re.findall(r"`(tests/[\w./-]+)`", _read(page))
+
+    assert not [name for name in named if not (ROOT / name).exists()]
+
+
+@pytest.mark.parametrize("page", documents(), ids=relative)
 def test_code_fences_are_closed(page):
     fences = re.findall(r"^\s*```", _read(page), re.MULTILINE)
 

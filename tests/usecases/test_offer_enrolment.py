@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from pdp.domain.errors import NotFound
+from pdp.domain.errors import Conflict, NotFound
 from pdp.domain.events import Action
-from pdp.domain.ids import SourceId
+from pdp.domain.ids import SourceId, SubjectId
 from pdp.jose.device_enrolment import token_digest
-from pdp.store import audit_trail, device_keys
+from pdp.store import audit_trail, device_keys, subjects
 from pdp.usecases.administer_device import block_device
 from pdp.usecases.device_history import device_history
 from pdp.usecases.offer_enrolment import offer_enrolment
@@ -43,6 +43,14 @@ def _offer(runtime, subject="usr_ada", device=None):
 def _consume(runtime, now):
     with runtime.database.write() as tx:
         return device_keys.consume_enrolment_token(tx, token_digest("token"), now=now)
+
+
+def test_a_shut_account_is_offered_nothing(runtime):
+    with runtime.database.write() as tx:
+        subjects.disable(tx, SubjectId("usr_ada"), now=NOW)
+
+    with pytest.raises(Conflict, match="ada is disabled: `pdp user enable ada`"):
+        _offer(runtime)
 
 
 def test_a_token_enrols_for_its_person_once(runtime):

@@ -1,5 +1,6 @@
 """The demo's folder: settings, database, keys and passwords, for its owner's eyes only."""
 
+import errno
 import os
 import shutil
 import socket
@@ -59,16 +60,27 @@ class DemoFolder:
     def at(cls, path: Path, *, fresh: bool) -> Self:
         """Open or make the folder; `fresh` deletes what an earlier demo left in it.
 
-        Failed if it holds anything that is not a demo's.
+        Failed if it holds anything that is not a demo's, or this account may not write there.
         """
         folder = cls(path.absolute())
-        if folder.path.exists():
-            if any(folder.path.iterdir()) and not folder.is_set_up:
-                raise Failed(f"{path} holds other things than a demo: name another --folder")
-            if fresh:
-                shutil.rmtree(folder.path)
-        folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            folder._begin(fresh=fresh)
+        except OSError as error:
+            raise Failed(
+                f"--folder {path} cannot be used: {error.strerror}; name one that this account may"
+                " write"
+            ) from error
         return folder
+
+    def _begin(self, *, fresh: bool) -> None:
+        if self.path.exists():
+            if any(self.path.iterdir()) and not self.is_set_up:
+                raise Failed(f"{self.path} holds other things than a demo: name another --folder")
+            if fresh:
+                shutil.rmtree(self.path)
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(self.path, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     @property
     def is_set_up(self) -> bool:

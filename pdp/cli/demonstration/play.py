@@ -2,8 +2,9 @@
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -21,10 +22,14 @@ from pdp.store import exposures
 from pdp.store.exposures import Exposure
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """An exposure window as the server recorded it, in seconds from its commit (t2)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposed:
+    """How long an application was exposed to a change, in seconds from its commit (t2).
 
+    It is the longest of all its sign-ins; None while one of them is still open.
+    """
+
+    change: str
     client: str
     denied: float | None
     acknowledged: float | None
@@ -67,31 +72,41 @@ def _tell(title: str, begun: float) -> None:
 
 
 def _report(stage: Stage) -> None:
-    click.echo("\nFrom the answer to the webhook until it was seen outside:")
+    click.echo("\nFrom sending the webhook until it was seen outside:")
     for name, seconds in stage.measured.items():
         click.echo(f"  {name:<30}{seconds * 1000:>9,.1f} ms")
     click.echo("\nExposure windows, as the server recorded them (from its commit, t2):")
-    click.echo(f"  {'application':<30}{'denied (t3)':>14}{'told (t5)':>14}")
-    for window in _windows(stage.folder):
-        denied, told = _milliseconds(window.denied), _milliseconds(window.acknowledged)
-        click.echo(f"  {window.client:<30}{denied:>14}{told:>14}")
+    click.echo(f"  {'after':<22}{'application':<12}{'denied (t3)':>14}{'told (t5)':>14}")
+    for each in _exposed(stage.folder):
+        denied, told = _milliseconds(each.denied), _milliseconds(each.acknowledged)
+        click.echo(f"  {each.change:<22}{each.client:<12}{denied:>14}{told:>14}")
+    click.echo("  –: takes no back-channel logout, and finds out when it next asks")
 
 
-def _windows(folder: DemoFolder) -> list[Window]:
+def _exposed(folder: DemoFolder) -> list[Exposed]:
+    """Return what each change meant for each application, in the order it happened."""
     with folder.opened_runtime() as runtime, runtime.database.read() as tx:
         device = device_of(tx, DEVICES[0])
         found = [] if device is None else exposures.of_device(tx, device)
-    return [_window(exposure) for exposure in reversed(found)]
+    together: dict[tuple[datetime, str], list[Exposure]] = {}
+    for window in sorted(found, key=lambda each: (each.origin.committed_at, each.client)):
+        together.setdefault((window.origin.committed_at, window.client), []).append(window)
+    return [_longest(windows) for windows in together.values()]
 
 
-def _window(exposure: Exposure) -> Window:
-    begun = exposure.origin.committed_at
-    denied, told = exposure.denied_at, exposure.acknowledged_at
-    return Window(
-        exposure.client,
-        None if denied is None else (denied - begun).total_seconds(),
-        None if told is None else (told - begun).total_seconds(),
+def _longest(windows: Sequence[Exposure]) -> Exposed:
+    origin = windows[0].origin
+    return Exposed(
+        change=f"signal from {origin.source}" if origin.source else "an administrator",
+        client=windows[0].client,
+        denied=_seconds([window.denied_at for window in windows], origin.committed_at),
+        acknowledged=_seconds([window.acknowledged_at for window in windows], origin.committed_at),
     )
+
+
+def _seconds(ends: Sequence[datetime | None], begun: datetime) -> float | None:
+    known = [end for end in ends if end is not None]
+    return (max(known) - begun).total_seconds() if len(known) == len(ends) else None
 
 
 def _milliseconds(seconds: float | None) -> str:

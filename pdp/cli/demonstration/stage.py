@@ -77,8 +77,8 @@ class Stage:
 
     def tell(self, **signal: object) -> None:
         """Let the device's security software say something, by signed webhook, for real."""
-        send_signal(self.calls, self.notes, _DEVICE, signal)
         self.told_at = time.perf_counter()
+        send_signal(self.calls, self.notes, _DEVICE, signal)
 
     def tell_high_risk(self) -> None:
         """Say that the device was phished."""
@@ -167,7 +167,7 @@ class Stage:
             time.sleep(_POLL_SECONDS)
 
     def measure(self, name: str) -> None:
-        """Note how long ago the last webhook was answered, in seconds."""
+        """Note how long ago the last webhook was sent, in seconds."""
         self.measured[name] = time.perf_counter() - self.told_at
 
     def _redeem(self, client: ClientId, **fields: str) -> None:
