@@ -1,6 +1,6 @@
 """Exposure windows: when a change was told, committed, first felt, sent on and acknowledged."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -25,6 +25,13 @@ _DENIED = Statement(
     "UPDATE exposures SET denied_at = :now WHERE session_id = :session_id"
     " AND device_id = :device_id AND committed_at <= :now"
     " AND (denied_at IS NULL OR denied_at > :now)"
+)
+# A record of a check knows no session: it stands for all of the person's sign-ins to the client.
+_DENIED_CLIENT = Statement(
+    "UPDATE exposures SET denied_at = :now WHERE device_id = :device_id"
+    " AND client_id = :client_id AND committed_at <= :now"
+    " AND (denied_at IS NULL OR denied_at > :now)"
+    " AND session_id IN (SELECT id FROM sessions WHERE subject_id = :subject_id)"
 )
 _SENT = Statement(
     "UPDATE exposures SET sent_at = :now WHERE session_id = :session_id"
@@ -105,6 +112,19 @@ def note_denied(tx: Transaction, device_id: DeviceId, session_id: SessionId, now
         "now": to_micros(now),
     }
     return tx.run(_DENIED, row) > 0
+
+
+def note_denied_client(tx: Transaction, decision: Mapping[str, Value]) -> None:
+    """Note what the row of a denied check on a token says (t3), at the instant of the check."""
+    tx.run(
+        _DENIED_CLIENT,
+        {
+            "device_id": decision["device_id"],
+            "client_id": decision["client_id"],
+            "subject_id": decision["subject_id"],
+            "now": decision["at"],
+        },
+    )
 
 
 def note_sent(tx: Transaction, receiver: Receiver, now: datetime) -> None:

@@ -1,10 +1,11 @@
 """Authorization requests that wait on the server, each bound to the browser that brought it."""
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -12,6 +13,9 @@ from pdp.domain.access import Strength
 from pdp.domain.ids import ClientId, DeviceId
 from pdp.store.base import from_micros, from_micros_or_none, to_json, to_micros
 from pdp.store.database import Statement, Transaction
+
+#: What ids of ours look like. Anything may stand in a URL, and PostgreSQL takes no NUL.
+_ID: Final = re.compile(r"req_[A-Za-z0-9_-]{16,64}", re.ASCII)
 
 _COLUMNS = (
     "id, client_id, parameters, device_id, strength, reauthenticated_at, consented_at, created_at,"
@@ -47,8 +51,9 @@ _FORGET = Statement("DELETE FROM parked_requests WHERE expires_at < :now")
 class ParkedRequest:
     """An authorization request as it came, and what happened on its way.
 
-    `device` and `strength` are what an agent proved for this browser; `reauthenticated_at`
-    satisfies `prompt=login` and `max_age` for this request and no other.
+    `device` and `strength` are what an agent proved for this browser. `reauthenticated_at` and
+    `consented_at` name no person: they count only for one whose session was signed in, or whose
+    consent was given, at that instant or later.
     """
 
     id: str
@@ -99,12 +104,16 @@ def park(
 
 def find(tx: Transaction, request_id: str, *, browser: str, now: datetime) -> ParkedRequest | None:
     """Return a request that still waits for this very browser."""
+    if _ID.fullmatch(request_id) is None:
+        return None
     row = tx.one(_FIND, {"id": request_id, "browser_digest": browser, "now": to_micros(now)})
     return None if row is None else _parked(row)
 
 
 def adopt(tx: Transaction, request_id: str, *, browser: str) -> bool:
     """Bind a request that came by POST, without cookies, to the browser that follows it."""
+    if _ID.fullmatch(request_id) is None:
+        return False
     return tx.run(_ADOPT, {"id": request_id, "browser_digest": browser}) == 1
 
 
@@ -114,12 +123,12 @@ def finish(tx: Transaction, request_id: str, *, now: datetime) -> bool:
 
 
 def note_reauthentication(tx: Transaction, request_id: str, *, now: datetime) -> None:
-    """Remember that the person signed in anew for this request."""
+    """Remember that somebody signed in anew for this request, whose session says as of when."""
     tx.run(_REAUTHENTICATED, {"id": request_id, "now": to_micros(now)})
 
 
 def note_consent(tx: Transaction, request_id: str, *, now: datetime) -> None:
-    """Remember that the person agreed to this request."""
+    """Remember that somebody agreed to this request, whose consent says as of when."""
     tx.run(_CONSENTED, {"id": request_id, "now": to_micros(now)})
 
 

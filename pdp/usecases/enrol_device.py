@@ -11,7 +11,6 @@ from pdp.domain.ids import DeviceId, SubjectId
 from pdp.policy.rules import Rules
 from pdp.store import audit, device_keys, devices
 from pdp.store.database import Transaction
-from pdp.store.device_keys import Enrolment
 from pdp.store.exposures import Origin
 from pdp.usecases.reassess_device import reassess_device
 from pdp.usecases.register_device import register_device
@@ -58,8 +57,9 @@ def enrol_device(
     """Use the token up and enrol the credential for its person.
 
     The caller has verified that whoever asks holds the key. A token that names a record binds
-    that one, if it is nobody's yet or the person's; any other makes a new record. Raises
-    Conflict, and so keeps the token, if the key was enrolled before.
+    that one, if it is nobody's yet or the person's; any other makes a new record. What the
+    device tells of itself fills in what nobody has said yet. Raises Conflict, and so keeps the
+    token, if the key was enrolled before.
     """
     enrolment = device_keys.consume_enrolment_token(tx, token_digest, now=now)
     if enrolment is None:
@@ -76,7 +76,16 @@ def enrol_device(
         )
     else:
         device_id = enrolment.device
-        if not _take_over(tx, device_id, enrolment, rules, now=now):
+        taken = _take_over(
+            tx,
+            device_id,
+            enrolment.subject,
+            rules,
+            display_name=display_name,
+            platform=platform,
+            now=now,
+        )
+        if not taken:
             return EnrolmentRefused.DEVICE_NOT_THEIRS
     add_credential(tx, device_id, credential, actor=enrolment.subject, now=now)
     return Enrolled(device=device_id, owner=enrolment.subject)
@@ -110,15 +119,29 @@ def add_credential(
 
 
 def _take_over(
-    tx: Transaction, device_id: DeviceId, enrolment: Enrolment, rules: Rules, *, now: datetime
+    tx: Transaction,
+    device_id: DeviceId,
+    subject: SubjectId,
+    rules: Rules,
+    *,
+    display_name: str,
+    platform: str | None,
+    now: datetime,
 ) -> bool:
     """Make a record that is nobody's the person's; False if it is somebody else's, or gone."""
     before = devices.lock(tx, device_id)
     if before is None:
         return False
-    if before.device.owner is not None:
-        return before.device.shared or before.device.owner == enrolment.subject
-    device = replace(before.device, owner=enrolment.subject)
-    origin = Origin(event_time=now, received_at=now, committed_at=now)
-    reassess_device(tx, before, device, rules, origin, actor=enrolment.subject, now=now)
+    known = before.device
+    if not (known.shared or known.owner in {None, subject}):
+        return False
+    device = replace(
+        known,
+        owner=known.owner or subject,
+        display_name=known.display_name or display_name,
+        platform=known.platform or platform,
+    )
+    if device != known:
+        origin = Origin(event_time=now, received_at=now, committed_at=now)
+        reassess_device(tx, before, device, rules, origin, actor=subject, now=now)
     return True

@@ -5,21 +5,19 @@ carried out needs an act: remediate tells the relying party to end its session a
 block ends ours and every grant given from it. Step-up and restricted narrow with the next check.
 """
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import assert_never
 
 from pdp.domain.access import Channel, Outcome
-from pdp.domain.events import Action, Event
 from pdp.domain.ids import SessionId
 from pdp.domain.session import EndReason
-from pdp.store import audit, exposures, grants, sessions
+from pdp.store import exposures, grants, sessions
 from pdp.store.database import Transaction
-from pdp.store.exposures import Receiver
 from pdp.store.grants import LiveGrant
 from pdp.usecases.configuration import Configuration
 from pdp.usecases.decide_access import decide_grant
-from pdp.usecases.follow_ups import DeliverLogout, PropagateChange, follow_up
+from pdp.usecases.follow_ups import PropagateChange
+from pdp.usecases.revoke_access import end_grants, note_session_ended, tell_relying_parties
 
 ACTOR = "pratique:propagation"
 
@@ -34,13 +32,15 @@ def propagate_change(
         decision = decide_grant(tx, grant.id, Channel.SESSION, configuration, now=now)
         # None: revoked by an earlier turn of this loop, or its person or client is shut out.
         outcome = Outcome.BLOCK if decision is None else decision.outcome
+        if outcome > Outcome.RESTRICTED:
+            exposures.note_denied(tx, change.device, grant.session, now)
         if outcome <= max(grant.outcome, Outcome.RESTRICTED):
             exposures.dismiss(tx, grant.id, committed_at)
         cut_off += _carry_out(tx, grant, outcome, now=now)
     # A session from which nothing was granted yet has no grant that would speak for it.
     for session_id in sessions.live_on_blocked_device(tx, change.device, now=now):
         cut_off += _end_session_and_grants(tx, session_id, now=now)
-    _tell_relying_parties(tx, cut_off, configuration, committed_at=committed_at, now=now)
+    tell_relying_parties(tx, cut_off, configuration, committed_at=committed_at, now=now)
 
 
 def _end_session_and_grants(
@@ -50,50 +50,11 @@ def _end_session_and_grants(
 
     A session that the person has signed out of may have left grants for offline access behind.
     """
-    live = [
-        grant
-        for grant, _ in grants.live_grants_of_session(tx, session_id, now)
-        if grants.revoke_grant(tx, grant.id, EndReason.BLOCKED, now)
-    ]
-    if sessions.end_session(tx, session_id, EndReason.BLOCKED, now):
-        detail: dict[str, object] = {
-            "reason": EndReason.BLOCKED.value,
-            "grants": [grant.id for grant in live],
-        }
-        audit.append(
-            tx,
-            Event(
-                at=now,
-                actor=ACTOR,
-                action=Action.SESSION_ENDED,
-                kind="session",
-                object_id=session_id,
-                detail=detail,
-            ),
-        )
-    return live
-
-
-def _tell_relying_parties(
-    tx: Transaction,
-    cut_off: Iterable[LiveGrant],
-    configuration: Configuration,
-    *,
-    committed_at: datetime,
-    now: datetime,
-) -> None:
-    """Queue a logout for every relying party that takes one, one for each of its sessions.
-
-    `committed_at` (UTC) is the instant of the change that this follows.
-    """
-    told: set[Receiver] = set()
-    for grant in cut_off:
-        client = configuration.clients.get(grant.client)
-        receiver = Receiver(client=grant.client, session=grant.session, committed_at=committed_at)
-        if client is None or client.backchannel_logout_uri is None or receiver in told:
-            continue
-        told.add(receiver)
-        follow_up(tx, DeliverLogout(receiver=receiver, subject=grant.subject), now=now)
+    reason = EndReason.BLOCKED
+    cut_off = end_grants(tx, session_id, reason, now=now)
+    if sessions.end_session(tx, session_id, reason, now):
+        note_session_ended(tx, session_id, reason, cut_off, actor=ACTOR, now=now)
+    return cut_off
 
 
 def _carry_out(

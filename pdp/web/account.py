@@ -15,6 +15,7 @@ from pdp.usecases.show_remediation import shown_device
 from pdp.web.context import runtime
 from pdp.web.security import csrf_token, require_csrf
 from pdp.web.see_other import see_other
+from pdp.web.shown_scopes import shown_scopes
 from pdp.web.visit import Visit, visiting
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
@@ -93,7 +94,8 @@ def withdraw_consent() -> Response:
             return visit.finish(see_other(url_for("signin.sign_in")))
         subject = visit.live.session.subject
         client_id = ClientId(request.form.get("client_id", ""))
-        if consents.withdraw(visit.tx, subject, client_id):
+        is_known = client_id in visit.configuration.clients
+        if is_known and consents.withdraw(visit.tx, subject, client_id):
             grants.revoke_grants_to_client(
                 visit.tx, subject, client_id, EndReason.CONSENT_WITHDRAWN, visit.now
             )
@@ -168,7 +170,7 @@ def _apps(visit: Visit, live: LiveSession) -> list[dict[str, object]]:
         {
             "client_id": client_id,
             "name": known[client_id].name if client_id in known else client_id,
-            "scopes": [{"name": name, "description": None} for name in sorted(scopes)],
+            "scopes": shown_scopes(sorted(scopes), visit.configuration.resources),
             "since": since,
         }
         for client_id, scopes, since in consents.list_given(visit.tx, live.session.subject)

@@ -1,15 +1,19 @@
 """`/authorize` and its continuation: ask what comes next, then answer or send to a page."""
 
+import math
 from typing import assert_never
 from urllib.parse import urlsplit
 
 from authlib.oauth2.rfc6749 import InvalidClientError, OAuth2Error
 from flask import Blueprint, Response, request, url_for
+from werkzeug.exceptions import TooManyRequests
 
 from pdp.clock import new_id
 from pdp.domain.client import Client
 from pdp.domain.session import EndReason
+from pdp.ephemeral.rate_limit import Limited
 from pdp.oidc.authorize import (
+    LONGEST_REQUEST,
     AuthenticationRequest,
     Deny,
     NeedsConsent,
@@ -26,6 +30,7 @@ from pdp.oidc.grants import AuthorizationCodeGrant, Authorized
 from pdp.oidc.request import Answer, OidcRequest, Parameters
 from pdp.store import exposures, parked
 from pdp.store.parked import ParkedRequest
+from pdp.usecases.attempts import network_of
 from pdp.usecases.decide_access import Judged, record
 from pdp.usecases.revoke_access import end_browser_session
 from pdp.web.context import runtime, server
@@ -194,6 +199,20 @@ def _to_page(found: Authorization, endpoint: str) -> Response:
 
 
 def _park(visit: Visit, client: Client, parameters: Parameters, browser: str) -> str:
+    """Keep a request; TooManyRequests if this address had too many kept lately.
+
+    Nobody needs an account to have one kept, and each takes room for hours.
+    """
+    here = runtime()
+    limits = here.settings.signin
+    counted = here.rate_limiter.hit(
+        f"park:{network_of(visit.address)}",
+        limit=limits.parked_per_address,
+        window=limits.window,
+        now=visit.now,
+    )
+    if isinstance(counted, Limited):
+        raise TooManyRequests(retry_after=math.ceil(counted.retry_after.total_seconds()))
     request_id = new_id("req")
     parked.park(
         visit.tx,
@@ -202,7 +221,7 @@ def _park(visit: Visit, client: Client, parameters: Parameters, browser: str) ->
         client=client.id,
         parameters=parameters.values,
         now=visit.now,
-        expires_at=visit.now + runtime().settings.lifetimes.parked_request,
+        expires_at=visit.now + here.settings.lifetimes.parked_request,
     )
     return request_id
 
@@ -240,7 +259,9 @@ def _validate(
 
 def _error_redirect(asked_by: OidcRequest, redirect_uri: str, error: OAuth2Error) -> Answer:
     error.redirect_uri = redirect_uri
-    error.state = asked_by.form.get("state")
+    state = asked_by.form.get("state", "")
+    # One that is too long to be kept is too long for a URL as well.
+    error.state = state if 0 < len(state) <= LONGEST_REQUEST else None
     return server().refuse(asked_by, error)
 
 

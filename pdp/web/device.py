@@ -6,6 +6,8 @@ from pdp.identification.device_assertion import identify
 from pdp.identification.evidence import AssertionClaim, RequestEvidence
 from pdp.jose.device_enrolment import token_digest, verify_enrolment_proof
 from pdp.jose.device_proof import ProofRefusal
+from pdp.sources.errors import MalformedSignal
+from pdp.sources.strict_json import parse_strictly
 from pdp.store import parked, single_use
 from pdp.store.single_use import Kind
 from pdp.usecases.device_nonce import issue_nonce
@@ -16,6 +18,14 @@ from pdp.web.errors import problem
 
 blueprint = Blueprint("device", __name__, url_prefix="/device")
 
+#: One text for every cause: a stranger learns nothing of devices and tokens.
+_NOT_VERIFIED = (
+    "The device could not be verified: check the device's clock, ask for a nonce and try again."
+)
+_NOT_ENROLLED = (
+    "The enrolment token or the proof is not valid: check the device's clock, or ask for a new"
+    " token."
+)
 _LONGEST_NAME = 256
 _PLATFORMS = frozenset({"macos", "windows", "linux", "ios", "android", "chromeos"})
 
@@ -35,8 +45,8 @@ def nonce() -> Response:
 def enrol() -> Response:
     """Enrol the key that signs `proof`, for the person whose `token` it is, once."""
     here = runtime()
-    fields = request.get_json(silent=True)
-    if not isinstance(fields, dict):
+    fields = _object()
+    if fields is None:
         return problem(400, "Send a JSON object with `token` and `proof`.")
     token, proof = fields.get("token"), fields.get("proof")
     if not isinstance(token, str) or not isinstance(proof, str):
@@ -44,7 +54,7 @@ def enrol() -> Response:
     name, platform = fields.get("name", ""), fields.get("platform")
     if not isinstance(name, str) or len(name) > _LONGEST_NAME or not name.isprintable():
         return problem(400, f"`name` must be at most {_LONGEST_NAME} printable characters.")
-    if platform is not None and platform not in _PLATFORMS:
+    if platform is not None and not (isinstance(platform, str) and platform in _PLATFORMS):
         return problem(400, f"`platform` must be one of {', '.join(sorted(_PLATFORMS))}.")
     now = here.clock()
     proved = verify_enrolment_proof(
@@ -76,8 +86,8 @@ def enrol() -> Response:
 def assert_for_browser() -> Response:
     """Bind the proven device to the browser whose page shows `code`."""
     here = runtime()
-    fields = request.get_json(silent=True)
-    code = fields.get("code") if isinstance(fields, dict) else None
+    fields = _object()
+    code = None if fields is None else fields.get("code")
     if not isinstance(code, str):
         return problem(400, "Send a JSON object with the `code` that the page shows.")
     evidence = RequestEvidence(
@@ -93,7 +103,7 @@ def assert_for_browser() -> Response:
     with here.database.write() as tx:
         device = verify_assertion(tx, claim, verifier, now=now)
         if device is None:
-            return problem(401, "The device could not be verified: ask for a nonce and try again.")
+            return problem(401, _NOT_VERIFIED)
         bound = parked.bind_device(
             tx, parked.code_digest(code), device=device.id, strength=device.strength, now=now
         )
@@ -102,6 +112,17 @@ def assert_for_browser() -> Response:
     return Response(status=204)
 
 
+def _object() -> dict[str, object] | None:
+    """Return the JSON object that was sent, with one reading only; None if there is none."""
+    if request.mimetype != "application/json":
+        return None
+    try:
+        sent = parse_strictly(request.get_data(cache=False))
+    except MalformedSignal:
+        return None
+    return sent if isinstance(sent, dict) else None
+
+
 def _not_enrolled() -> Response:
     """Say one thing for every cause: a stranger learns nothing of tokens."""
-    return problem(403, "The enrolment token or the proof is not valid: ask for a new token.")
+    return problem(403, _NOT_ENROLLED)

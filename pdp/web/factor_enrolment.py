@@ -1,4 +1,7 @@
-"""Set up a second factor: from a fresh sign-in and a compliant device, confirmed by a code."""
+"""Set up a second factor: from a fresh sign-in and a compliant device, confirmed by a code.
+
+An authorization request may wait for it (`waiting`, its id): then that one goes on afterwards.
+"""
 
 from typing import assert_never
 
@@ -86,7 +89,7 @@ def confirm() -> Response:
                 attempts.forgive(
                     here.rate_limiter, attempt, limits=here.settings.signin, now=visit.now
                 )
-                return visit.finish(_codes(visit.live, outcome))
+                return visit.finish(_codes(visit, visit.live, outcome))
             case NotConfirmed():
                 return visit.finish(_again(visit, visit.live, "invalid", 401, None))
             case ChangeRefused():
@@ -99,11 +102,23 @@ def refused(why: ChangeRefused, *, after: str) -> Response:
     """Send a person where the reason for the refusal can be mended, and on to `after` then."""
     match why:
         case ChangeRefused.NOT_FRESH | ChangeRefused.NEEDS_FACTOR:
-            return see_other(url_for("fresh.sign_in", after=after))
+            return see_other(url_for("fresh.sign_in", after=after, waiting=_waiting()))
         case ChangeRefused.DEVICE_NOT_COMPLIANT:
             return problem_page("forbidden", 403)
         case _:
             assert_never(why)
+
+
+def _waiting() -> str | None:
+    return request.args.get("waiting")
+
+
+def _after(visit: Visit, *, notice: str | None = None) -> str:
+    """Return where to go on: to what waits in this very browser, else to the account."""
+    waiting = visit.parked(_waiting() or "")
+    if waiting is None:
+        return url_for("account.show", notice=notice)
+    return url_for("authorize.resume", request_id=waiting.id)
 
 
 def _begin(visit: Visit, live: LiveSession) -> PendingFactor | ChangeRefused:
@@ -126,7 +141,7 @@ def _again(
     # them start over by their own choice.
     page = render_template(
         "factor_enrol.html",
-        action=url_for("factor_enrolment.confirm"),
+        action=url_for("factor_enrolment.confirm", waiting=_waiting()),
         csrf_token=csrf_token(visit.browser),
         qr_url=url_for("factor_enrolment.qr"),
         secret="",
@@ -136,7 +151,7 @@ def _again(
         wait_minutes=None
         if limited is None
         else max(1, round(limited.retry_after.total_seconds() / 60)),
-        cancel_url=url_for("account.show"),
+        cancel_url=_after(visit),
     )
     return make_response(page, status)
 
@@ -148,7 +163,7 @@ def _page(
     groups = [secret[start : start + _GROUP] for start in range(0, len(secret), _GROUP)]
     page = render_template(
         "factor_enrol.html",
-        action=url_for("factor_enrolment.confirm"),
+        action=url_for("factor_enrolment.confirm", waiting=_waiting()),
         csrf_token=csrf_token(visit.browser),
         qr_url=url_for("factor_enrolment.qr"),
         secret=" ".join(groups),
@@ -156,17 +171,17 @@ def _page(
         replaces=live.has_factor,
         error=error,
         wait_minutes=None,
-        cancel_url=url_for("account.show"),
+        cancel_url=_after(visit),
     )
     return make_response(page, status)
 
 
-def _codes(live: LiveSession, enrolled: FactorEnrolled) -> Response:
+def _codes(visit: Visit, live: LiveSession, enrolled: FactorEnrolled) -> Response:
     return make_response(
         render_template(
             "recovery_codes.html",
             codes=list(enrolled.recovery_codes),
             username=live.username,
-            continue_url=url_for("account.show", notice="factor-enrolled"),
+            continue_url=_after(visit, notice="factor-enrolled"),
         )
     )

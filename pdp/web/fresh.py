@@ -1,4 +1,7 @@
-"""Sign in anew, in place, before a change that asks for a fresh sign-in or the second factor."""
+"""Sign in anew, in place, before a change that asks for a fresh sign-in or the second factor.
+
+An authorization request that waits for the change (`waiting`, its id) is carried along.
+"""
 
 from typing import Final
 
@@ -94,7 +97,7 @@ def _by_factor(visit: Visit, live: LiveSession, after: str) -> Response:
 
 
 def _go_on(after: str) -> Response:
-    return see_other(url_for(_NEXT.get(after, "account.show")))
+    return see_other(url_for(_NEXT.get(after, "account.show"), waiting=request.args.get("waiting")))
 
 
 def _page(
@@ -110,7 +113,7 @@ def _page(
     if limited is not None:
         minutes = max(1, round(limited.retry_after.total_seconds() / 60))
     shared = {
-        "action": url_for("fresh.submit", after=after),
+        "action": url_for("fresh.submit", after=after, waiting=request.args.get("waiting")),
         "csrf_token": csrf_token(visit.browser),
         "client_name": None,
         "username": live.username,

@@ -32,10 +32,16 @@ def revoke() -> Response:
     return respond(endpoints.revoke(server(), _call()))
 
 
-@blueprint.route("/userinfo", methods=["GET", "POST"])
+@blueprint.post("/userinfo")
 def userinfo() -> Response:
-    """OpenID Connect Core §5.3."""
+    """OpenID Connect Core §5.3, with the token in header or form."""
     return respond(endpoints.userinfo(server(), _call()))
+
+
+@blueprint.get("/userinfo")
+def userinfo_by_get() -> Response:
+    """OpenID Connect Core §5.3, with the token in the header."""
+    return respond(endpoints.userinfo_by_get(server(), _call()))
 
 
 @blueprint.get("/jwks")

@@ -24,6 +24,7 @@ from pdp.runtime import Runtime
 from pdp.sources import SOURCES, signatures
 from pdp.sources.errors import MalformedSignal
 from pdp.sources.signatures import Authenticated, Delivery, Refusal, RefusalReason
+from pdp.store.arrivals import Arrival
 from pdp.store.database import Transaction
 from pdp.store.sources import ConfiguredSource
 from pdp.usecases.configuration import Configuration, NotInitialised
@@ -70,10 +71,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class _Believed:
-    """A delivery that a configured source signed."""
+    """A delivery that a source of this configuration signed."""
 
     source: ConfiguredSource
     delivery_id: str
+    configuration: Configuration
 
 
 def receive_webhook(runtime: Runtime, request: Request) -> Answer:
@@ -138,23 +140,19 @@ def _apply(
     stated: Sequence[Signal],
     received_at: datetime,
 ) -> Ingested | Configuration:
-    """Apply the signals; or return a newer configuration in which the source is another one."""
-    body_digest = hashlib.sha256(request.body).hexdigest()
+    """Apply the signals; or return a newer configuration, under which to believe it again."""
+    arrival = Arrival(
+        source=request.source,
+        delivery_id=believed.delivery_id,
+        body_digest=hashlib.sha256(request.body).hexdigest(),
+        received_at=received_at,
+        generation=believed.configuration.generation,
+    )
+    rules = believed.configuration.rules
 
     def ingest(tx: Transaction) -> Ingested | Configuration:
-        configuration = runtime.configurations.current(tx)
-        if configuration.sources.get(request.source) != believed.source:
-            return configuration
-        return ingest_signals(
-            tx,
-            request.source,
-            stated,
-            configuration.rules,
-            delivery_id=believed.delivery_id,
-            body_digest=body_digest,
-            received_at=received_at,
-            now=runtime.clock(),
-        )
+        ingested = ingest_signals(tx, arrival, stated, rules, now=runtime.clock())
+        return runtime.configurations.current(tx) if ingested is None else ingested
 
     return runtime.database.grouped(ingest)
 
@@ -170,7 +168,7 @@ def _authenticate(
     verdict = SOURCES[source.adapter].authenticate(delivery, source.ring(now), now)
     match verdict:
         case Authenticated(delivery_id):
-            return _Believed(source, delivery_id)
+            return _Believed(source, delivery_id, configuration)
         case Refusal():
             return verdict
 

@@ -1,23 +1,32 @@
 """The remediation page: it names what is wrong, polls, and goes on by itself once healed."""
 
+import math
 from dataclasses import asdict
+from datetime import timedelta
+from typing import Final
 
 from flask import Blueprint, Response, jsonify, make_response, render_template, url_for
 from flask import request as http_request
 
 from pdp.domain.access import Decision
+from pdp.ephemeral.rate_limit import Limited
 from pdp.oidc.authorize import NeedsRemediation
 from pdp.usecases.show_remediation import PageState, Remediation, ShownFinding, show_remediation
+from pdp.web import cookies
 from pdp.web.authorize import Authorization, authorization, return_origin
-from pdp.web.errors import problem_page
+from pdp.web.context import runtime
+from pdp.web.errors import problem, problem_page
 from pdp.web.pairing import show_pairing_code
 from pdp.web.security import allow_form_target, csrf_token, require_csrf
 from pdp.web.see_other import see_other
-from pdp.web.visit import Visit, visiting
+from pdp.web.visit import Visit, glancing, visiting
 
 blueprint = Blueprint("remediation", __name__)
 
-_PRIVACY = (
+#: Fifteen windows of one browser that poll side by side stay below it; without Redis, seven.
+_MOST_POLLS: Final = 600
+_POLLS_WINDOW: Final = timedelta(minutes=1)
+_PRIVACY: Final = (
     "security findings and risk level",
     "disk encryption, firewall and similar settings",
     "operating system and its version",
@@ -45,8 +54,23 @@ def show(request_id: str) -> Response:
 
 @blueprint.get("/remediation/<request_id>/status")
 def status(request_id: str) -> Response:
-    """Tell the page's script whether to go on; decided anew, recorded by nobody."""
-    with visiting() as visit:
+    """Tell the page's script whether to go on: decided anew in a read, recorded by nobody.
+
+    The answer opens nothing: whoever goes on is decided on once more.
+    """
+    here = runtime()
+    browser = cookies.get(http_request, here.settings, cookies.BROWSER)
+    if browser is None:
+        return jsonify(state="expired")
+    counted = here.rate_limiter.hit(
+        f"status:{browser}", limit=_MOST_POLLS, window=_POLLS_WINDOW, now=here.clock()
+    )
+    if isinstance(counted, Limited):
+        seconds = math.ceil(counted.retry_after.total_seconds())
+        return problem(
+            429, "Ask every two seconds, not oftener.", headers={"Retry-After": str(seconds)}
+        )
+    with glancing() as visit:
         found = authorization(visit, request_id)
         if found is None or isinstance(found, Response):
             return jsonify(state="expired")

@@ -8,7 +8,7 @@ from pdp.domain.compliance import Compliance
 from pdp.domain.events import Action, Event
 from pdp.ephemeral.rate_limit import Limited
 from pdp.oidc.authorize import Deny, NeedsConsent, NeedsFactor
-from pdp.store import audit, consents, parked
+from pdp.store import audit, consents, parked, standings
 from pdp.usecases.second_factor import prove_factor
 from pdp.usecases.sign_in import FactorProved, Refusal, Refused, step_up_session
 from pdp.web.authorize import Authorization, authorization, deny, return_origin
@@ -16,6 +16,7 @@ from pdp.web.context import runtime
 from pdp.web.errors import problem_page
 from pdp.web.security import allow_form_target, csrf_token, require_csrf
 from pdp.web.see_other import see_other
+from pdp.web.shown_scopes import shown_scopes
 from pdp.web.visit import Visit, visiting
 
 blueprint = Blueprint("factor", __name__)
@@ -44,6 +45,9 @@ def submit(request_id: str) -> Response:
         found = _waiting(visit, request_id)
         if isinstance(found, Response):
             return visit.finish(found)
+        if visit.live is not None:
+            # A code that is spent is written to the person's row.
+            standings.claim(visit.tx, visit.live.session.subject, visit.live.session.device)
         if not isinstance(found.step(), NeedsFactor) or visit.live is None:
             return visit.finish(_go_on(request_id))
         here = runtime()
@@ -93,6 +97,7 @@ def consent(request_id: str) -> Response:
         step = found.step()
         if not isinstance(step, NeedsConsent) or visit.live is None:
             return visit.finish(_go_on(request_id))
+        asked = (found.request.scope or "").split()
         page = render_template(
             "consent.html",
             action=url_for("factor.decide_consent", request_id=request_id),
@@ -100,7 +105,9 @@ def consent(request_id: str) -> Response:
             client_name=found.client.name,
             client_url=None,
             username=visit.live.username,
-            scopes=[{"name": name, "description": None} for name in sorted(step.scopes)],
+            scopes=shown_scopes(
+                (name for name in asked if name in step.scopes), visit.configuration.resources
+            ),
         )
         return visit.finish(_returning(make_response(page), found))
 
@@ -168,12 +175,14 @@ def _page(
 
 def _missing(visit: Visit, found: Authorization, step: NeedsFactor) -> Response:
     device = step.judged.facts.device
+    request_id = found.park()
     page = render_template(
         "factor_missing.html",
         client_name=found.client.name,
         username="" if visit.live is None else visit.live.username,
         device_ok=device is not None and device.compliance is Compliance.COMPLIANT,
-        account_url=url_for("account.show"),
+        factor_url=url_for("factor_enrolment.show", waiting=request_id),
+        resume_url=url_for("authorize.resume", request_id=request_id),
         csrf_token=csrf_token(visit.browser),
         sign_out_url=url_for("sign_out.submit"),
     )

@@ -1,14 +1,15 @@
 """The door of signal sources: a thin blueprint before `receive_webhook`."""
 
-from typing import Any
+from typing import Any, Final
 
 from flask import Blueprint, Response, request
-from werkzeug.datastructures import EnvironHeaders
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from pdp.domain.ids import SourceId
 from pdp.web.context import client_address, runtime
 from pdp.web.receive_webhook import Request, receive_webhook, too_large
+
+_OF_THE_BODY: Final = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
 
 blueprint = Blueprint("webhooks", __name__)
 
@@ -39,9 +40,14 @@ def receive(source: str) -> Response:
 
 
 def headers_of(environ: dict[str, Any]) -> dict[str, tuple[str, ...]]:
-    """Return every header of a request in lower case, with all its values."""
-    headers: dict[str, tuple[str, ...]] = {}
-    for name, value in EnvironHeaders(environ):
-        key = name.lower()
-        headers[key] = (*headers.get(key, ()), value)
+    """Return every header of a request in lower case, with its value: WSGI has one of each name."""
+    headers: dict[str, tuple[str, ...]] = {
+        key.removeprefix("HTTP_").replace("_", "-").lower(): (value,)
+        for key, value in environ.items()
+        if key.startswith("HTTP_")
+    }
+    for name, key in _OF_THE_BODY.items():
+        headers.pop(name, None)  # PEP 3333 knows these two without the prefix only
+        if environ.get(key):
+            headers[name] = (environ[key],)
     return headers

@@ -16,10 +16,12 @@ from tests.pages.contexts import (
     a_password_change,
     a_remediation,
     a_sign_in,
+    a_silence,
     a_totp,
     an_account,
     an_active_threat,
     an_enrolment,
+    an_enrolment_offer,
     an_error,
     an_outdated_system,
 )
@@ -34,6 +36,12 @@ REMEDIATIONS: Final[Mapping[str, Case]] = {
     ),
     "remediation-no-steps": a_remediation(findings=[a_finding(steps=[])]),
     "remediation-waiting": a_remediation(state="waiting", findings=[]),
+    "remediation-silent": a_remediation(
+        state="waiting",
+        findings=[a_silence()],
+        device=a_device(last_seen_at=None),
+        reason_user="Your device needs attention.",
+    ),
     "remediation-unknown-device": a_remediation(state="unknown-device", **_NOTHING_TO_SHOW),
     "remediation-security-team": a_remediation(
         state="security-team", findings=[an_active_threat()]
@@ -81,6 +89,9 @@ SECOND_FACTORS: Final[Mapping[str, Case]] = {
 ACCOUNTS: Final[Mapping[str, Case]] = {
     "account": an_account(),
     "account-notice": an_account(notice="password-changed"),
+    "account-serial": an_account(
+        devices=[{**a_device(serial_end="S-04"), "compliance": "unknown"}]
+    ),
     "account-bare": an_account(
         devices=[], apps=[], device_ok=False, factor={"enrolled": False, "recovery_left": 0}
     ),
@@ -90,8 +101,11 @@ ACCOUNTS: Final[Mapping[str, Case]] = {
     "password-short": a_password_change(error="too-short"),
     "password-throttled": a_password_change(error="throttled", wait_minutes=3),
     "enrol-device": an_enrolment("confirm"),
-    "enrol-device-used": an_enrolment("used"),
-    "enrol-device-expired": an_enrolment("expired"),
+    "enrol-device-again": an_enrolment("confirm", current="Ada’s MacBook Pro", device=None),
+    "enrol-device-done": an_enrolment("done"),
+    "enrol-device-over": an_enrolment("over"),
+    "enrol-device-over-here": an_enrolment("over", current="Ada’s MacBook Pro"),
+    "enrol-offer": an_enrolment_offer(),
 }
 
 PROBLEMS: Final = (
@@ -105,6 +119,7 @@ PROBLEMS: Final = (
     "method-not-allowed",
     "too-large",
     "throttled",
+    "busy",
     "internal",
     "unavailable",
 )

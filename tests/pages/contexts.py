@@ -108,6 +108,20 @@ def an_outdated_system() -> Context:
     )
 
 
+def a_silence() -> Context:
+    """Return what is found on a device of which nothing was ever reported."""
+    return a_finding(
+        title="We know nothing about the health of this device",
+        category="",
+        severity="medium",
+        since=None,
+        reported_by=None,
+        checked_at=None,
+        minutes=None,
+        steps=[{"text": "Check that its security agent is running.", "link": None}],
+    )
+
+
 def an_active_threat() -> Context:
     """Return a finding whose name must stay with administrators."""
     return a_finding(
@@ -175,7 +189,7 @@ def an_account(**changes: object) -> Case:
             {
                 "client_id": "wiki",
                 "name": "Wiki",
-                "scopes": [{"name": "openid", "description": None}],
+                "scopes": [{"name": "openid", "resource": None}],
                 "since": NOW - timedelta(days=9),
             }
         ],
@@ -219,10 +233,11 @@ def a_factor_enrolment(**changes: object) -> Case:
 def a_consent(**changes: object) -> Case:
     """Return the page that asks for consent."""
     scopes = [
-        {"name": "openid", "description": None},
-        {"name": "email", "description": None},
-        {"name": "offline_access", "description": None},
-        {"name": "wiki:write", "description": "Write pages in your name"},
+        {"name": "openid", "resource": None},
+        {"name": "email", "resource": None},
+        {"name": "offline_access", "resource": None},
+        {"name": "wiki:write", "resource": "https://wiki.example/api"},
+        {"name": "wiki:read", "resource": None},
     ]
     context = {
         "action": "/sent",
@@ -255,23 +270,44 @@ def a_missing_factor(*, device_ok: bool) -> Case:
             "client_name": "Payroll",
             "username": "ada",
             "device_ok": device_ok,
-            "account_url": "/account",
+            "factor_url": "/account/factor",
+            "resume_url": "/resume",
             "csrf_token": "token",
             "sign_out_url": "/sent",
         },
     )
 
 
-def an_enrolment(state: str) -> Case:
+LINK: Final = "https://id.harbour.example/enrol/3hV8dK2sQnTz0pXyWc7RbL1mJfG5uEo9aIvNtSxHrYk"
+COMMAND: Final = (
+    "pdp device enrol 3hV8dK2sQnTz0pXyWc7RbL1mJfG5uEo9aIvNtSxHrYk"
+    " --issuer https://id.harbour.example"
+)
+
+
+def an_enrolment(state: str, **changes: object) -> Case:
     """Return the landing page of an enrolment link."""
-    return Case(
-        "enrol_device.html",
-        {
-            "state": state,
-            "device": a_device() if state == "confirm" else None,
-            "owner": "Ada Lovelace" if state == "confirm" else None,
-            "action": "/sent",
-            "csrf_token": "token",
-            "account_url": "/account",
-        },
-    )
+    context = {
+        "state": state,
+        "device": None if state == "over" else a_device(),
+        "owner": "Ada Lovelace" if state == "confirm" else None,
+        "current": None,
+        "action": "/sent",
+        "csrf_token": "token",
+        "link": LINK,
+        "command": COMMAND,
+        "account_url": "/account",
+    }
+    return Case("enrol_device.html", {**context, **changes})
+
+
+def an_enrolment_offer(**changes: object) -> Case:
+    """Return the page with a link for the person's other device."""
+    context = {
+        "link": LINK,
+        "command": COMMAND,
+        "minutes": 15,
+        "here_url": "/enrol/token",
+        "account_url": "/account",
+    }
+    return Case("enrol_offer.html", {**context, **changes})

@@ -183,6 +183,16 @@ def test_a_new_password_can_be_looked_at(site, page):
     assert site.backstage.sent[0]["username"] == "ada"
 
 
+def test_the_end_of_a_serial_number_stays_on_one_line_at_any_width(site, page):
+    page.goto(site.page("account-serial"))
+    lines = set()
+    for width in range(320, 420, 4):
+        page.set_viewport_size({"width": width, "height": 740})
+        lines.add(page.evaluate("document.querySelector('.items .code').getClientRects().length"))
+
+    assert lines == {1}
+
+
 def test_instants_are_shown_in_the_time_zone_of_the_reader(site, chromium):
     context = chromium.new_context(timezone_id="Asia/Tokyo", locale="en-GB")
     page = context.new_page()

@@ -190,7 +190,8 @@ def test_consent_says_scopes_in_words_and_pressing_enter_never_allows():
     buttons = [button["value"] for button in markup.all("button") if button.get("name")]
 
     assert buttons == ["deny", "allow"]
-    assert "Write pages in your name" in markup.text
+    assert "Use: wiki:write at https://wiki.example/api" in markup.text
+    assert "Use: wiki:read" in markup.text
     assert "openid" not in markup.text
 
 
@@ -221,6 +222,35 @@ def test_the_page_tells_what_was_found_by_whom_and_what_to_do():
         assert words in markup.text
     for words in ("2 March 2026, 09:58 UTC", "FileVault", "about 5 minutes", "K7-4F2Q"):
         assert words in markup.text
+
+
+def test_a_device_without_reports_is_told_so_and_nothing_stands_alone():
+    markup = read(REMEDIATIONS["remediation-silent"])
+    facts = [attributes for attributes in markup.all("p") if attributes.get("class") == "facts"]
+
+    assert "No security software has reported about it yet" in markup.text
+    assert "needs attention" not in markup.text
+    assert facts == []
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({"since": None, "checked_at": None}, "Found by Fleet"),
+        ({"reported_by": None, "checked_at": None}, "Found since 1 March 2026, 14:00 UTC"),
+        ({"since": None, "reported_by": None}, "Last checked 2 March 2026, 09:58 UTC"),
+    ],
+    ids=["by", "since", "checked"],
+)
+def test_what_is_known_of_a_finding_reads_as_one_line(given, line):
+    assert line in read(a_remediation(findings=[a_finding(**given)])).text
+
+
+@pytest.mark.parametrize("state", ["unknown-device", "security-team", "stale", "error"])
+def test_a_policys_sentence_never_stands_where_the_page_knows_better(state):
+    page = render(a_remediation(state=state, findings=[], reason_user="Needs attention."))
+
+    assert "Needs attention." not in page
 
 
 def test_an_active_threat_is_never_named():

@@ -8,14 +8,14 @@ import pytest
 from pdp.domain.compliance import Compliance
 from pdp.domain.errors import Conflict, InvalidTransition, NotFound
 from pdp.domain.ids import DeviceId, SubjectId
-from pdp.domain.signal import ACTIVE_THREAT
+from pdp.domain.signal import ACTIVE_THREAT, DeviceName, NameKind
 from pdp.store import device_keys, devices, subjects
 from pdp.store.database import Database, Statement
 from pdp.usecases.administer_device import block_device, override_device, unblock_device
 from pdp.usecases.enrol_device import Credential, Enrolled, EnrolmentRefused, enrol_device
 from pdp.usecases.reassess_device import assessment_at
 from tests.builders import NOW, a_subject
-from tests.deployment import RULES, a_calm, a_risky, a_signal, ingest, the_device
+from tests.deployment import RULES, SERIAL, a_calm, a_risky, a_signal, ingest, the_device
 
 JWK = {"kty": "OKP", "crv": "Ed25519", "x": "A" * 43}
 HOUR = timedelta(hours=1)
@@ -43,11 +43,10 @@ def _offer(database, token="token", person="ada", device=None):
         )
 
 
-def _enrol(database, token="token", key="key", now=NOW):
+def _enrol(database, token="token", key="key", now=NOW, **told):
+    credential = Credential(method="device_assertion", key=key, jwk=JWK)
     with database.write() as tx:
-        return enrol_device(
-            tx, token, Credential(method="device_assertion", key=key, jwk=JWK), RULES, now=now
-        )
+        return enrol_device(tx, token, credential, RULES, now=now, **told)
 
 
 def _actions(database, object_id):
@@ -121,6 +120,49 @@ def test_a_record_made_by_a_signal_becomes_the_persons_with_its_history(people):
     stored = the_device(people)
     assert stored.device.owner == "usr_ada"
     assert stored.assessment.status is Compliance.NOT_COMPLIANT
+
+
+def test_what_a_device_tells_of_itself_fills_in_what_nobody_said(people):
+    ingest(people, a_risky())
+    _offer(people, device=the_device(people).device.id)
+    _enrol(people, display_name="Ada's laptop", platform="linux")
+
+    found = the_device(people).device
+    assert (found.display_name, found.platform) == ("Ada's laptop", "linux")
+
+
+def test_what_a_device_tells_of_itself_never_overrules_what_is_known(people):
+    ingest(people, a_risky(platform="macos"))
+    record = the_device(people).device.id
+    for token, name in (("token", "Ada's laptop"), ("again", "Another name")):
+        _offer(people, token, device=record)
+        _enrol(people, token, key=token, display_name=name, platform="linux")
+
+    found = the_device(people).device
+    assert (found.display_name, found.platform) == ("Ada's laptop", "macos")
+
+
+def test_records_that_are_nobodys_are_found_until_they_are_enrolled(people):
+    ingest(people, a_risky())
+    with people.read() as tx:
+        (found,) = devices.list_unowned(tx, count=5)
+    _offer(people, device=found.device.id)
+    _enrol(people)
+
+    with people.read() as tx:
+        assert devices.list_unowned(tx, count=5) == []
+
+
+def test_an_enrolled_device_hears_of_its_serial_number_once_a_signal_names_both(people):
+    _offer(people)
+    device = _enrol(people).device
+    both = (DeviceName.of(NameKind.ID, device), SERIAL)
+
+    ingest(people, a_calm(device=both))
+    ingest(people, a_risky(at=NOW + HOUR), now=NOW + HOUR)
+
+    assert the_device(people).device.id == device
+    assert the_device(people).assessment.status is Compliance.NOT_COMPLIANT
 
 
 def test_a_device_of_somebody_else_is_not_taken_over(people):

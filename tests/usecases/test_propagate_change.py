@@ -184,7 +184,31 @@ def test_a_window_opens_with_the_commit_and_stays_where_access_is_denied(runtime
     (window,) = _windows(runtime, ada.device)
     assert (window.origin.signal, window.client) == ("evt-1", "wiki")
     assert (window.origin.event_time, window.origin.committed_at) == (NOW - HALF, NOW)
-    assert window.denied_at is None
+    assert window.denied_at == NOW
+
+
+def test_carrying_a_block_out_is_a_denial_that_is_noted(runtime):
+    ada = signed_in(runtime.database, "wiki", "chat")
+    _propagate(runtime)
+    _block(runtime, ada.device)
+    _propagate(runtime, NOW + MINUTE)
+
+    windows = _windows(runtime, ada.device)
+    assert {window.client: window.denied_at for window in windows} == {
+        "wiki": NOW + MINUTE,
+        "chat": NOW + MINUTE,
+    }
+
+
+def test_a_denial_before_the_change_was_carried_out_is_the_first(runtime):
+    ada = signed_in(runtime.database, "wiki")
+    _propagate(runtime)
+    _block(runtime, ada.device)
+    with runtime.database.write() as tx:
+        exposures.note_denied(tx, ada.device, ada.session, NOW + HALF)
+    _propagate(runtime, NOW + MINUTE)
+
+    assert _windows(runtime, ada.device)[0].denied_at == NOW + HALF
 
 
 def test_the_earliest_denial_counts_in_whatever_order_they_are_noted(runtime):

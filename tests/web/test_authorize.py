@@ -1,5 +1,6 @@
 """Sign-in as a browser meets it: pages, redirects, and no way around either."""
 
+import re
 from datetime import timedelta
 from urllib.parse import parse_qsl
 
@@ -245,6 +246,22 @@ def test_a_third_partys_client_needs_consent_which_is_remembered(browser: Browse
     assert "code" in agreed.answer
     assert "code" in browser.authorize("guest", prompt="none").answer
     assert browser.authorize("guest", prompt="consent").path.startswith("/consent/")
+
+
+def test_consent_lists_what_is_asked_for_in_the_order_asked_and_whose_it_is(browser: Browser):
+    with browser.world.database.write() as tx:
+        clients.add(tx, a_confidential_client("guest", first_party=False), now=NOW)
+    asked = "openid api.write profile api.read"
+    page = browser.sign_in(browser.authorize("guest", scope=asked))
+
+    assert re.findall("<li>(.+?)</li>", page.text) == [
+        "Know that it is you, by an account number",
+        "Use: api.write at https://api.example",
+        "See your name",
+        "Use: api.read at https://api.example",
+    ]
+    browser.submit(page, decision="allow")
+    assert "Use: api.write at https://api.example" in browser.get("/account").text
 
 
 def test_a_person_may_say_no(browser: Browser):
