@@ -71,6 +71,11 @@ _oldest: Final = Gauge(
     "How long the oldest due job has waited.",
     multiprocess_mode="mostrecent",
 )
+_unrecorded: Final = Gauge(
+    "pdp_decisions_unrecorded_seconds",
+    "How long records of answered checks have waited for a database that takes none; 0 is well.",
+    multiprocess_mode="mostrecent",
+)
 
 # `labels()` costs several times what counting does: each child is looked up once.
 _decision_child: Final = lru_cache(maxsize=256)(_decisions.labels)
@@ -136,6 +141,17 @@ def request_answered(route: str, status: int, seconds: float) -> None:
     """Count one request: `route` is the pattern of the URL, never the URL."""
     _request_child(route, str(status)).inc()
     _request_time(route).observe(seconds)
+
+
+def records_waited(waited: float) -> None:
+    """Tell how many seconds decision records have waited for the database by now; 0 for none."""
+    _unrecorded.set(waited)
+
+
+def records_waiting() -> timedelta:
+    """Return how long decision records had waited when a process last tried to write some."""
+    seconds = _registry().get_sample_value("pdp_decisions_unrecorded_seconds")
+    return timedelta(seconds=seconds or 0)
 
 
 def exposition(*, waiting: int, dead: int, oldest: timedelta) -> bytes:

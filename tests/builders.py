@@ -5,7 +5,7 @@ product, never doubles of it. Each group stands under a comment heading; append 
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import Any, Final
@@ -23,10 +23,11 @@ from pdp.domain.access import (
 )
 from pdp.domain.client import Client
 from pdp.domain.compliance import Compliance
-from pdp.domain.ids import ClientId, DeviceId, SourceId, SubjectId
+from pdp.domain.ids import ClientId, DeviceId, SourceId, SubjectId, TaskId
 from pdp.domain.session import Session
 from pdp.domain.signal import RiskLevel
 from pdp.domain.subject import Subject
+from pdp.domain.task import SecurityTask, TaskState
 from pdp.ephemeral.rate_limit import RateLimiter
 from pdp.jose.device_assertion import sign_device_assertion
 from pdp.jose.keys import KeyRing
@@ -283,3 +284,23 @@ def a_configuration(*clients: Client) -> Configuration:
         bundle=default_policies(),
         rules=default_rules(),
     )
+
+
+# Tasks
+
+
+def a_task(**changes: Any) -> SecurityTask:
+    """Return an open task about a device's disk."""
+    task = SecurityTask(
+        id=TaskId("tsk_1"),
+        code="ABCD-EFGH",
+        device=DeviceId("dev_1"),
+        rule="disk-encrypted",
+        source=None,
+        attribute="",
+        title="Disk is not encrypted",
+        category="",
+        state=TaskState.OPEN,
+        opened_at=NOW,
+    )
+    return replace(task, **changes)

@@ -24,7 +24,18 @@ from pdp.outbound.client import Outbound
 from pdp.policy.defaults import POLICIES_FILE, RULES_FILE, default_policies, default_rules
 from pdp.runtime import Runtime
 from pdp.settings import KeySettings, OutboundSettings, Settings
-from pdp.store import clients, devices, documents, grants, sessions, signing_keys, sources, subjects
+from pdp.store import (
+    clients,
+    devices,
+    documents,
+    generations,
+    grants,
+    sessions,
+    signing_keys,
+    sources,
+    subjects,
+)
+from pdp.store.arrivals import Arrival
 from pdp.store.database import Database, Transaction
 from pdp.store.decision_log import DecisionLog
 from pdp.store.documents import DocumentKind
@@ -131,16 +142,22 @@ def ingest(
     """Apply signals as one delivery with an id and body of its own."""
     delivery_id = delivery_id or f"msg-{stated[0].id}"
     with database.write() as tx:
-        return ingest_signals(
-            tx,
-            source_id,
-            stated,
-            RULES,
-            delivery_id=delivery_id,
-            body_digest=delivery_id,
-            received_at=now,
-            now=now,
-        )
+        arrival = an_arrival(tx, delivery_id, source=source_id, received_at=now)
+        ingested = ingest_signals(tx, arrival, stated, RULES, now=now)
+    assert ingested is not None
+    return ingested
+
+
+def an_arrival(tx: Transaction, delivery_id: str, **changes: Any) -> Arrival:
+    """A delivery that came just now, with a body of its own."""
+    given: dict[str, Any] = {
+        "source": SOURCE,
+        "delivery_id": delivery_id,
+        "body_digest": delivery_id,
+        "received_at": NOW,
+        "generation": generations.read(tx),
+    }
+    return Arrival(**{**given, **changes})
 
 
 def a_webhook(**members: object) -> tuple[bytes, Mapping[str, tuple[str, ...]]]:

@@ -22,6 +22,8 @@ from pdp.usecases.decide_access import Judged, judge
 from pdp.usecases.gather_facts import facts_of_session
 
 _PROMPTS = frozenset({"none", "login", "consent", "select_account"})
+#: Bytes of one request, which anybody may have kept for as long as it waits.
+LONGEST_REQUEST = 16 * 1024
 _REFUSED_PARAMETERS = {
     "request": ("request_not_supported", "Send the parameters themselves, not a request object."),
     "request_uri": ("request_uri_not_supported", "Send the parameters themselves, not a URL."),
@@ -114,6 +116,8 @@ def read_request(request: OidcRequest, issuer: str) -> AuthenticationRequest:
     Raises OAuth2Error without redirect URI: the caller knows the validated one and adds it.
     """
     form = request.form
+    if request.parameters.size > LONGEST_REQUEST:
+        raise InvalidRequestError("The parameters are longer than 16 KiB together.")
     for name, (error, description) in _REFUSED_PARAMETERS.items():
         if name in form:
             raise OAuth2Error(error=error, description=description)
@@ -240,10 +244,19 @@ def _must_sign_in_again(
     session = live.session
     if asked.hinted_subject is not None and asked.hinted_subject != session.subject:
         return True
-    done = parked is not None and parked.reauthenticated_at is not None
-    if asked.prompts & {"login", "select_account"} and not done:
+    if asked.prompts & {"login", "select_account"} and not _has_signed_in_for(parked, live):
         return True
     return asked.max_age is not None and request.now - session.auth_time > asked.max_age
+
+
+def _has_signed_in_for(parked: ParkedRequest | None, live: LiveSession) -> bool:
+    """Tell whether this very session was begun or renewed for the request, or later.
+
+    A browser may change its cookies: what another session's person did counts for nobody else.
+    """
+    if parked is None or parked.reauthenticated_at is None:
+        return False
+    return live.session.auth_time >= parked.reauthenticated_at
 
 
 def _needs_only_fresh_sign_in(decision: Decision, live: LiveSession) -> bool:
@@ -265,13 +278,16 @@ def _unconsented(
     live: LiveSession,
     parked: ParkedRequest | None,
 ) -> frozenset[str]:
-    if parked is not None and parked.consented_at is not None:
-        return frozenset()
+    """Return the scopes that this person has not agreed to, with `prompt=consent` anew."""
+    subject, client = live.session.subject, asked.client
     if "consent" in asked.prompts:
-        return asked.scopes
-    if asked.client.first_party:
+        if parked is None or parked.consented_at is None:
+            return asked.scopes
+        since = parked.consented_at
+        return asked.scopes - consents.given(request.tx, subject, client.id, since=since)
+    if client.first_party:
         return frozenset()
-    return asked.scopes - consents.given(request.tx, live.session.subject, asked.client.id)
+    return asked.scopes - consents.given(request.tx, subject, client.id)
 
 
 def _max_age(text: str | None) -> timedelta | None:

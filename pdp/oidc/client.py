@@ -8,7 +8,8 @@ from authlib.oauth2.rfc6749 import ClientMixin
 
 from pdp.domain.client import Client
 
-_LOOPBACK: Final = re.compile(r"^http://(127\.0\.0\.1|\[::1\])(?::\d{1,5})?(/.*)?$")
+_LOOPBACK: Final = re.compile(r"^http://(127\.0\.0\.1|\[::1\])(?::([0-9]{1,5}))?(/.*)?$")
+_LARGEST_PORT: Final = 65535
 
 
 class OidcClient(ClientMixin):
@@ -75,6 +76,6 @@ class OidcClient(ClientMixin):
 def _portless(uri: str) -> str | None:
     """Return a loopback address URI without its port; None for anything else."""
     found = _LOOPBACK.fullmatch(uri)
-    if found is None or urlsplit(uri).fragment:
+    if found is None or int(found[2] or 0) > _LARGEST_PORT or urlsplit(uri).fragment:
         return None
-    return f"http://{found[1]}{found[2] or ''}"
+    return f"http://{found[1]}{found[3] or ''}"

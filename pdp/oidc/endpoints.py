@@ -6,6 +6,7 @@ sure that nothing has moved.
 They know no web framework, so that the same handlers can stand behind any front door.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -30,6 +31,8 @@ _FORM = "application/x-www-form-urlencoded"
 _JSON = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
 _BEARER = "bearer "
 _MOST_HEADER = 16 * 1024
+#: b64token of RFC 6750 §2.1.
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 #: How often a request is looked at anew because something moved under it.
 _TRIES = 5
 
@@ -89,8 +92,18 @@ def revoke(server: Server, call: Call) -> Answer:
 
 
 def userinfo(server: Server, call: Call) -> Answer:
-    """Answer `GET` and `POST /userinfo` (OpenID Connect Core §5.3, RFC 6750)."""
-    bearer = _bearer(call)
+    """Answer `POST /userinfo` (OpenID Connect Core §5.3): the token comes in header or form."""
+    if call.authorization is None:
+        return _userinfo(server, call, _bearer_of_body(call))
+    return userinfo_by_get(server, call)
+
+
+def userinfo_by_get(server: Server, call: Call) -> Answer:
+    """Answer `GET /userinfo`: the token comes in the header alone (RFC 6750 §2.2)."""
+    return _userinfo(server, call, _bearer_of_header(call))
+
+
+def _userinfo(server: Server, call: Call, bearer: str | None) -> Answer:
     if bearer is None:
         return Answer(401, "{}", [*_JSON, ("WWW-Authenticate", "Bearer")])
     log = server.runtime.decision_log
@@ -221,15 +234,19 @@ def _request(server: Server, call: Call, parameters: Parameters, tx: Transaction
     )
 
 
-def _bearer(call: Call) -> str | None:
-    """Return the bearer token from the header, or from a form body (RFC 6750 §2.1, §2.2)."""
-    header = call.authorization
-    if header is not None:
-        scheme, token = header[: len(_BEARER)], header[len(_BEARER) :].strip()
-        return token if scheme.lower() == _BEARER and token else None
+def _bearer_of_header(call: Call) -> str | None:
+    """Return the bearer token of the header (RFC 6750 §2.1); None if it is not spelled exactly."""
+    header = call.authorization or ""
+    scheme, token = header[: len(_BEARER)], header[len(_BEARER) :]
+    return token if scheme.lower() == _BEARER and _TOKEN.fullmatch(token) else None
+
+
+def _bearer_of_body(call: Call) -> str | None:
+    """Return the bearer token of a form (RFC 6750 §2.2)."""
     if call.content_type.partition(";")[0].strip().lower() != _FORM:
         return None
     try:
-        return Parameters.parse(call.body.decode()).values.get("access_token")
+        parameters = Parameters.parse(call.body.decode())
     except (UnicodeDecodeError, ValueError):
         return None
+    return None if parameters.repeated else parameters.values.get("access_token")

@@ -1,5 +1,6 @@
 """What comes in and goes out at protocol endpoints, independent of any web framework."""
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from pdp.store.database import Transaction
 from pdp.usecases.configuration import Configuration
 
 _MOST_PARAMETERS = 100
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_LAYOUT = str.maketrans("", "", "\t\r\n")
 
 
 @dataclass(slots=True)
@@ -43,16 +46,31 @@ class Parameters:
     values: Mapping[str, str]
     repeated: frozenset[str] = frozenset()
 
+    @property
+    def size(self) -> int:
+        """How many bytes names and values have together, as UTF-8."""
+        return sum(len(text.encode()) for pair in self.values.items() for text in pair)
+
     @classmethod
     def parse(cls, encoded: str) -> "Parameters":
-        """Read `application/x-www-form-urlencoded` text; ValueError if it has too many fields."""
+        """Read `application/x-www-form-urlencoded` text.
+
+        ValueError if it has too many fields, or control characters, which no parameter of ours
+        has: RFC 6749 appendix A. In `claims` JSON may be laid out in lines.
+        """
         values: dict[str, str] = {}
         repeated = set()
         for name, value in parse_qsl(encoded, max_num_fields=_MOST_PARAMETERS, errors="replace"):
+            if _CONTROL.search(name) or _CONTROL.search(_unlaid(name, value)):
+                raise ValueError("a parameter has a control character")
             if name in values:
                 repeated.add(name)
             values[name] = value
         return cls(values, frozenset(repeated))
+
+
+def _unlaid(name: str, value: str) -> str:
+    return value.translate(_LAYOUT) if name == "claims" else value
 
 
 class OidcPayload(OAuth2Payload):

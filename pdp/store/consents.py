@@ -1,6 +1,7 @@
 """What people agreed that third-party clients may have."""
 
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Final
 
 from pdp.domain.ids import ClientId, SubjectId
 from pdp.store.base import from_micros, to_micros
@@ -8,6 +9,7 @@ from pdp.store.database import Statement, Transaction
 
 _FIND = Statement(
     "SELECT scope FROM consents WHERE subject_id = :subject_id AND client_id = :client_id"
+    " AND granted_at >= :since"
 )
 _GIVE = Statement(
     "INSERT INTO consents (subject_id, client_id, scope, granted_at)"
@@ -23,10 +25,16 @@ _LIST = Statement(
     " WHERE subject_id = :subject_id ORDER BY client_id"
 )
 
+_EVER: Final = datetime.fromtimestamp(0, UTC)
 
-def given(tx: Transaction, subject_id: SubjectId, client_id: ClientId) -> frozenset[str]:
-    """Return the scopes that a person has agreed to for a client."""
-    row = tx.one(_FIND, {"subject_id": subject_id, "client_id": client_id})
+
+def given(
+    tx: Transaction, subject_id: SubjectId, client_id: ClientId, *, since: datetime = _EVER
+) -> frozenset[str]:
+    """Return the scopes that a person has agreed to for a client; none if last before `since`."""
+    row = tx.one(
+        _FIND, {"subject_id": subject_id, "client_id": client_id, "since": to_micros(since)}
+    )
     return frozenset() if row is None else frozenset(row[0].split())
 
 

@@ -1,17 +1,15 @@
 """The database: connections, and transactions that open and end in one place.
 
 SQLite runs in WAL with `synchronous=FULL`, so that what was answered survives a power cut; its
-writers queue at a file lock, which is fair, instead of at SQLite's busy handler, which is not.
+writers queue (`writer_lock`) instead of waiting at SQLite's busy handler, which is not fair.
 PostgreSQL goes through psycopg 3. When either is down: `Unavailable`.
 """
 
-import fcntl
-import os
 import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from types import TracebackType
 from typing import Final, TypeVar
@@ -24,6 +22,7 @@ from pdp.domain.errors import Unavailable
 from pdp.store.engine import engine_options, prepare_connections
 from pdp.store.group_commit import GroupCommit, GroupedWork
 from pdp.store.links import Link, Row, Statement, Value, link_to
+from pdp.store.writer_lock import WriterLock
 
 __all__ = ["Database", "Reading", "Row", "Statement", "Transaction", "Value"]
 
@@ -43,6 +42,15 @@ _SQLITE_DOWN: Final = frozenset(
     }
 )
 
+#: What PostgreSQL says when it cannot be written to at all: a failover made it a replica.
+_POSTGRESQL_DOWN: Final = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.ReadOnlySqlTransaction,
+)
+#: Classes of conditions that are about one transaction or statement, its connection being sound:
+#: a deadlock or a lost serialization, no lock in time, no answer in time.
+_ONE_STATEMENT: Final = frozenset({"40", "55", "57014"})
 
 _DATABASE_ERRORS: Final = (sa.exc.SQLAlchemyError, sqlite3.Error, psycopg.Error)
 
@@ -126,7 +134,6 @@ class Database:
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
         self.is_sqlite = engine.dialect.name == "sqlite"
-        self._lock_path = f"{engine.url.database}.lock" if self.is_sqlite else None
         self._group = GroupCommit(self._commit_all)
         self._kept: deque[Link] = deque()
         pool = engine.pool
@@ -134,6 +141,11 @@ class Database:
             raise TypeError(f"the engine needs a pool of bounded size, not {type(pool).__name__}")
         self._slots = threading.BoundedSemaphore(pool.size())
         self._patience = pool.timeout()
+        self._writer = (
+            WriterLock(f"{engine.url.database}.lock", timedelta(seconds=self._patience))
+            if self.is_sqlite
+            else None
+        )
 
     @classmethod
     def open(
@@ -260,22 +272,9 @@ class Database:
         while (link := self._last_used()) is not None:
             link.connection.close()
 
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        # SQLite has one writer. Waiting at a file lock is woken in order; its own busy handler
-        # sleeps and retries, which starves writers for hundreds of milliseconds.
-        if self._lock_path is None:
-            yield
-            return
-        try:
-            handle = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise Unavailable("the database's folder cannot be used") from error
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
+    def _turn(self) -> AbstractContextManager[None]:
+        """Wait for the right to write: SQLite has one writer, PostgreSQL locks rows."""
+        return nullcontext() if self._writer is None else self._writer.held()
 
     @contextmanager
     def _unavailable_when_down(self) -> Iterator[None]:
@@ -295,9 +294,11 @@ class Database:
 
     def _raise_if_ours(self, error: BaseException | None) -> None:
         """Raise what is a mistake in our SQL; drop connections that the outage broke."""
-        if isinstance(error, psycopg.OperationalError):
-            self._drop_kept()
-            self.engine.dispose()
+        if isinstance(error, _POSTGRESQL_DOWN):
+            state = error.sqlstate or ""
+            if not {state, state[:2]} & _ONE_STATEMENT:
+                self._drop_kept()
+                self.engine.dispose()
             return
         # Only the primary code counts: extended codes keep it in their low byte.
         code = getattr(error, "sqlite_errorcode", None)

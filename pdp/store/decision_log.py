@@ -3,7 +3,8 @@
 Introspection and UserInfo answer before their record is on disk: a crash may lose up to one
 second of them, and no record of anything issued is ever among those. The same allow for an
 unchanged (token, epochs, policies) is counted on its row, not stored again. When records cannot
-be written for longer than `GRACE`, `is_writable` says so, and callers refuse to answer.
+be written for longer than `GRACE`, `is_writable` says so, and callers refuse to answer. Whatever
+the reason, they stay and are tried again: nothing but the process' end takes them away.
 """
 
 import threading
@@ -13,9 +14,13 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Final
 
+import structlog
+
+from pdp import metrics
+from pdp.domain.access import Outcome
 from pdp.domain.errors import Unavailable
 from pdp.domain.ids import DecisionId
-from pdp.store import decisions
+from pdp.store import decisions, exposures
 from pdp.store.database import Database, Value
 
 FLUSH_EVERY: Final = timedelta(milliseconds=250)
@@ -24,7 +29,12 @@ GRACE: Final = timedelta(seconds=10)
 MOST_WAITING: Final = 50_000
 _REMEMBERED: Final = 20_000
 
+#: A token that is only restricted still counts.
+_DENIALS: Final = frozenset(each.wire for each in Outcome if each > Outcome.RESTRICTED)
+
 Key = tuple[object, ...]
+
+_log: Final = structlog.get_logger(__name__)
 
 
 class DecisionLog:
@@ -42,7 +52,10 @@ class DecisionLog:
         self._oldest: float | None = None
         self._due = threading.Event()
         self._stopping = False
+        self._is_failing = False
         self._thread: threading.Thread | None = None
+        # Whatever a process before this one left waiting went with it.
+        metrics.records_waited(0)
 
     @property
     def is_writable(self) -> bool:
@@ -74,21 +87,21 @@ class DecisionLog:
 
     def flush(self) -> None:
         """Write what has been collected; what cannot be written stays for the next try."""
+        began = self._monotonic()
         with self._lock:
             rows, self._rows = self._rows, []
             repeats, self._repeats = self._repeats, {}
-            since, self._oldest = self._oldest, None
         if not rows and not repeats:
             return
+        is_written = False
         try:
             self._write(rows, repeats)
-        except Unavailable:
-            with self._lock:
-                self._rows = rows + self._rows
-                for decision_id, times in repeats.items():
-                    self._repeats[decision_id] = self._repeats.get(decision_id, 0) + times
-                self._oldest = since
-            raise
+            is_written = True
+        finally:
+            if is_written:
+                self._are_written(began)
+            else:
+                self._put_back(rows, repeats)
 
     def close(self) -> None:
         """Write what is left and stop."""
@@ -102,14 +115,32 @@ class DecisionLog:
         with self._database.write() as tx:
             for row in rows:
                 decisions.append(tx, row)
+                if row["device_id"] is not None and row["outcome"] in _DENIALS:
+                    exposures.note_denied_client(tx, row)
             for decision_id, times in repeats.items():
                 decisions.count_repeats(tx, decision_id, times)
+
+    def _are_written(self, began: float) -> None:
+        with self._lock:
+            # What came meanwhile came after the writing began.
+            self._oldest = began if self._rows or self._repeats else None
+        metrics.records_waited(0)
+
+    def _put_back(self, rows: list[dict[str, Value]], repeats: Mapping[DecisionId, int]) -> None:
+        with self._lock:
+            self._rows = rows + self._rows
+            for decision_id, times in repeats.items():
+                self._repeats[decision_id] = self._repeats.get(decision_id, 0) + times
+            oldest = self._oldest
+        if oldest is not None:
+            metrics.records_waited(self._monotonic() - oldest)
 
     def _wake(self) -> None:
         if self._oldest is None:
             self._oldest = self._monotonic()
-        # Started by the first record, not at import: a server forks before it answers.
-        if self._thread is None:
+        # Started by the first record, not at import: a server forks before it answers, and what
+        # was started before a fork is dead after it.
+        if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._run, name="decision-log", daemon=True)
             self._thread.start()
         self._due.set()
@@ -119,7 +150,25 @@ class DecisionLog:
             self._due.wait()
             self._due.clear()
             time.sleep(FLUSH_EVERY.total_seconds())
-            try:
-                self.flush()
-            except Unavailable:
-                self._due.set()
+            self._try_to_flush()
+
+    def _try_to_flush(self) -> None:
+        """Flush, and outlive what goes wrong: without this thread nothing may be answered."""
+        try:
+            self.flush()
+        except Exception as error:  # noqa: BLE001  it is told, and tried again
+            if not self._is_failing:
+                _tell(error)
+            self._is_failing = True
+            self._due.set()
+        else:
+            if self._is_failing:
+                _log.info("decisions.write.recovered")
+            self._is_failing = False
+
+
+def _tell(error: Exception) -> None:
+    if isinstance(error, Unavailable):
+        _log.warning("decisions.write.postponed", problem=str(error))
+    else:
+        _log.error("decisions.write.failed", exc_info=error)

@@ -5,16 +5,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-import sqlalchemy as sa
+import orjson
 
 from pdp.domain.errors import Conflict, NotFound
 from pdp.domain.ids import SourceId
 from pdp.store import generations
 from pdp.store.base import from_micros, from_micros_or_none, to_micros
-from pdp.store.database import Transaction
-from pdp.store.envelope import Envelope
+from pdp.store.database import Row, Statement, Transaction
+from pdp.store.envelope import CannotOpen, Envelope
 from pdp.store.tables.device import SourceRow
 
+_ALL: Final = Statement("SELECT id, adapter, secrets, disabled_at FROM sources ORDER BY id")
 #: A new secret, and the one before it for as long as senders need.
 _RING: Final = 2
 
@@ -30,12 +31,16 @@ class SourceSecret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfiguredSource:
-    """A source that an operator set up; `adapter` is a kind in `pdp.sources.SOURCES`."""
+    """A source that an operator set up; `adapter` is a kind in `pdp.sources.SOURCES`.
+
+    With a `problem` its row cannot be read: it has no secrets then, and nothing of it counts.
+    """
 
     id: SourceId
     adapter: str
     secrets: tuple[SourceSecret, ...]
     enabled: bool = True
+    problem: str | None = None
 
     def ring(self, now: datetime) -> tuple[str, ...]:
         """Return the secrets that verify at `now`, the newest first."""
@@ -49,10 +54,9 @@ class ConfiguredSource:
 def load_all(tx: Transaction, envelope: Envelope) -> dict[SourceId, ConfiguredSource]:
     """Return every source by id, disabled ones included.
 
-    Raises CannotOpen when the secrets were encrypted with another master key.
+    Each is read by itself: one that cannot be read shuts no other out.
     """
-    rows = tx.orm.scalars(sa.select(SourceRow).order_by(SourceRow.id))
-    return {SourceId(row.id): _source(row, envelope) for row in rows}
+    return {SourceId(row[0]): _source(row, envelope) for row in tx.all(_ALL, {})}
 
 
 def add(
@@ -92,7 +96,9 @@ def rotate_secret(
     NotFound if there is no such source. An older one than the present ends at once.
     """
     row = _row(tx, source_id)
-    previous = _stored_secrets(row)[: _RING - 1]
+    previous = [
+        old for old in _stored_secrets(row)[: _RING - 1] if _opens(envelope, source_id, old)
+    ]
     ends = to_micros(old_expires_at)
     row.secrets = [
         _sealed(envelope, source_id, secret, now),
@@ -130,17 +136,35 @@ def _stored_secrets(row: SourceRow) -> list[Mapping[str, Any]]:
     return row.secrets if isinstance(row.secrets, list) else []
 
 
-def _source(row: SourceRow, envelope: Envelope) -> ConfiguredSource:
-    return ConfiguredSource(
-        id=SourceId(row.id),
-        adapter=row.adapter,
-        secrets=tuple(
+def _opens(envelope: Envelope, source_id: str, stored: Mapping[str, Any]) -> bool:
+    try:
+        envelope.open(stored["sealed"], place=_place(source_id))
+    except CannotOpen:
+        return False
+    return True
+
+
+def _source(row: Row, envelope: Envelope) -> ConfiguredSource:
+    source_id, adapter, stored, disabled_at = row
+    secrets: tuple[SourceSecret, ...] = ()
+    problem = None
+    try:
+        secrets = tuple(
             SourceSecret(
-                value=envelope.open(secret["sealed"], place=_place(row.id)),
+                value=envelope.open(secret["sealed"], place=_place(source_id)),
                 created_at=from_micros(secret["created_at"]),
                 expires_at=from_micros_or_none(secret["expires_at"]),
             )
-            for secret in _stored_secrets(row)
-        ),
-        enabled=row.disabled_at is None,
+            for secret in orjson.loads(stored)
+        )
+    except CannotOpen as error:
+        problem = str(error)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        problem = "its secrets cannot be read"
+    return ConfiguredSource(
+        id=SourceId(source_id),
+        adapter=adapter,
+        secrets=secrets,
+        enabled=disabled_at is None,
+        problem=problem,
     )

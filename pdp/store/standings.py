@@ -65,6 +65,7 @@ _OF_SUBJECT = Statement(
 )
 _HOLD_DEVICE = Statement("SELECT epoch FROM devices WHERE id = :id FOR SHARE")
 _HOLD_SUBJECT = Statement("SELECT epoch FROM subjects WHERE id = :id FOR SHARE")
+_CLAIM_SUBJECT = Statement("SELECT epoch FROM subjects WHERE id = :id FOR NO KEY UPDATE")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +160,18 @@ def hold_still(tx: Transaction, subject_id: SubjectId, device_id: DeviceId | Non
     if device_id is not None:
         tx.one(_HOLD_DEVICE, {"id": device_id})
     tx.one(_HOLD_SUBJECT, {"id": subject_id})
+
+
+def claim(tx: Transaction, subject_id: SubjectId, device_id: DeviceId | None) -> None:
+    """Hold person and device still, for whoever will change the person's row itself.
+
+    Two who both only held it still would wait for each other for ever. Call it first.
+    """
+    if tx.is_sqlite:
+        return
+    if device_id is not None:
+        tx.one(_HOLD_DEVICE, {"id": device_id})
+    tx.one(_CLAIM_SUBJECT, {"id": subject_id})
 
 
 def stands_on(held: Held, *, generation: int) -> Mapping[str, Value]:

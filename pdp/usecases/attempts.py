@@ -28,13 +28,13 @@ class Attempt:
 
 def attempt_at(subject_id: SubjectId, address: str) -> Attempt:
     """Return an attempt at the account of a known person."""
-    return Attempt(f"account:{subject_id}", f"address:{_network(address)}")
+    return Attempt(f"account:{subject_id}", f"address:{network_of(address)}")
 
 
 def attempt_at_unknown(username: str, address: str) -> Attempt:
     """Return an attempt at an account that does not exist: limited like one that does."""
     digest = hashlib.sha256(username.encode("utf-8", "surrogatepass")).hexdigest()
-    return Attempt(f"nobody:{digest}", f"address:{_network(address)}")
+    return Attempt(f"nobody:{digest}", f"address:{network_of(address)}")
 
 
 def count(
@@ -74,7 +74,8 @@ def _keys(attempt: Attempt, limits: SignInSettings) -> tuple[tuple[str, int], ..
     )
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
+    """Return what stands for an address where strangers are counted: one line's customer."""
     try:
         parsed = ip_address(address)
     except ValueError:

@@ -53,3 +53,22 @@ def refuse_factor_change(
     if refused is not None:
         return refused
     return None if compliance is Compliance.COMPLIANT else ChangeRefused.DEVICE_NOT_COMPLIANT
+
+
+def refuse_device_enrolment(
+    session: Session,
+    *,
+    has_factor: bool,
+    compliance: Compliance,
+    lifetimes: LifetimeSettings,
+    now: datetime,
+) -> ChangeRefused | None:
+    """Return why this session may not enrol a further device of the person, or None.
+
+    A password alone never makes a device trusted (DECISIONS 25): whoever has a second factor must
+    have used it in this session, and whoever has none must be on a compliant device already.
+    """
+    refused = refuse_change(session, has_factor=has_factor, lifetimes=lifetimes, now=now)
+    if refused is not None or has_factor:
+        return refused
+    return None if compliance is Compliance.COMPLIANT else ChangeRefused.DEVICE_NOT_COMPLIANT

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-import sqlalchemy as sa
-
+from pdp import metrics
 from pdp.clock import Clock
 from pdp.domain.errors import DomainError
 from pdp.store import outbox, schema
 from pdp.store.database import Database, Statement
+from pdp.store.decision_log import GRACE
+from pdp.store.engine import DRIVER_ERRORS
+from pdp.store.schema import SchemaMismatch
 from pdp.usecases.configuration import Configuration, Configurations
 
 #: A consequence that has waited longer than this is late: a worker is missing or overwhelmed.
@@ -18,7 +20,15 @@ LONGEST_LAG: Final = timedelta(seconds=60)
 #: How far the database's clock may be from ours: tokens and signals compare instants.
 LARGEST_SKEW: Final = timedelta(seconds=2)
 
+#: Each rests on those before it.
+_ORDER: Final = ("database", "schema", "keys", "policies", "sources", "records", "outbox", "clock")
+_CONFIGURED: Final = (
+    ("keys", "run `pdp init`"),
+    ("policies", "run `pdp policy lint`"),
+    ("sources", "mend what is wrong with the database first"),
+)
 _ONE: Final = Statement("SELECT 1")
+_READ_ONLY: Final = Statement("SELECT current_setting('transaction_read_only')")
 _DATABASE_TIME: Final = Statement("SELECT extract(epoch FROM clock_timestamp())")
 
 
@@ -49,34 +59,57 @@ def check_readiness(database: Database, configurations: Configurations, clock: C
 
     What cannot be looked at is not ready.
     """
+    found: list[Check] = []
+    for name, look, cure in (
+        ("database", lambda: _database(database), "start it, or mend database.url"),
+        ("schema", lambda: _schema(database), "run `pdp db upgrade`"),
+    ):
+        found.append(_check(name, look, cure))
+        if not found[-1].ok:
+            return Readiness((*found, *_not_looked_at(after=name)))
     return Readiness(
         (
-            _check("database", lambda: _database(database), "start it, or mend database.url"),
-            _check("schema", lambda: _schema(database), "run `pdp db upgrade`"),
+            *found,
             *_configured(database, configurations, clock()),
+            _check("records", _records, "see the log for why, and mend the database"),
             _check("outbox", lambda: _outbox(database, clock), "start a worker: `pdp worker`"),
             _check("clock", lambda: _clock(database, clock), "synchronise the clocks (NTP)"),
         )
     )
 
 
+def _not_looked_at(*, after: str) -> Iterator[Check]:
+    """Return what rests on a check that failed: whatever ails it, its own cure would not help."""
+    for name in _ORDER[_ORDER.index(after) + 1 :]:
+        yield Check(name=name, ok=False, detail="not looked at", cure=f"mend the {after} first")
+
+
 def _check(name: str, look: Callable[[], tuple[bool, str]], cure: str) -> Check:
     try:
         ok, detail = look()
-    except (DomainError, sa.exc.SQLAlchemyError) as error:
+    except SchemaMismatch as error:
+        return Check(name=name, ok=False, detail=error.found, cure=error.cure)
+    except (DomainError, *DRIVER_ERRORS) as error:
         return Check(name=name, ok=False, detail=_told(error), cure=cure)
     return Check(name=name, ok=ok, detail=detail, cure="" if ok else cure)
 
 
 def _told(error: Exception) -> str:
     # A driver's text may hold the URL with its password.
-    return str(error) if isinstance(error, DomainError) else "the database does not answer"
+    if isinstance(error, DomainError):
+        return str(error)
+    return "the database does not answer, or its tables were changed (`pdp db check`)"
 
 
 def _database(database: Database) -> tuple[bool, str]:
     with database.read() as tx:
-        tx.one(_ONE, {})
-    return True, "SQLite" if database.is_sqlite else "PostgreSQL"
+        if database.is_sqlite:
+            tx.one(_ONE, {})
+            return True, "SQLite"
+        row = tx.one(_READ_ONLY, {})
+    if row is None or row[0] != "off":
+        return False, "PostgreSQL takes no writes: it is a replica, or was made read-only"
+    return True, "PostgreSQL"
 
 
 def _schema(database: Database) -> tuple[bool, str]:
@@ -90,8 +123,8 @@ def _configured(
     try:
         with database.read() as tx:
             configuration = configurations.current(tx)
-    except (DomainError, sa.exc.SQLAlchemyError) as error:
-        for name, cure in (("keys", "run `pdp init`"), ("policies", "run `pdp policy lint`")):
+    except (DomainError, *DRIVER_ERRORS) as error:
+        for name, cure in _CONFIGURED:
             yield Check(name=name, ok=False, detail=_told(error), cure=cure)
         return
     yield _keys(configuration, now)
@@ -102,6 +135,7 @@ def _configured(
         detail=problem or f"{len(configuration.bundle.policies)} in force",
         cure="" if problem is None else "run `pdp policy rollback VERSION`, or apply a mended one",
     )
+    yield _sources(configuration)
 
 
 def _keys(configuration: Configuration, now: datetime) -> Check:
@@ -120,6 +154,28 @@ def _keys(configuration: Configuration, now: datetime) -> Check:
             cure=f"run `pdp keys rotate --alg {missing[0]} --publish-ahead 0s`",
         )
     return Check(name="keys", ok=True, detail=f"{len(configuration.keys.keys)} loaded")
+
+
+def _sources(configuration: Configuration) -> Check:
+    broken = [each for each in configuration.sources.values() if each.problem is not None]
+    if not broken:
+        return Check(name="sources", ok=True, detail=f"{len(configuration.sources)} set up")
+    first = broken[0]
+    return Check(
+        name="sources",
+        ok=False,
+        detail=f"{len(broken)} shut, since nothing of theirs can be verified: {first.id}:"
+        f" {first.problem}",
+        cure=f"restore the row, or run `pdp source rotate-secret {first.id}`",
+    )
+
+
+def _records() -> tuple[bool, str]:
+    waiting = metrics.records_waiting()
+    if waiting <= GRACE:
+        return True, "decisions are recorded in time"
+    seconds = int(waiting.total_seconds())
+    return False, f"decisions have waited {seconds} s to be recorded: checks are answered 503"
 
 
 def _outbox(database: Database, clock: Clock) -> tuple[bool, str]:

@@ -14,11 +14,13 @@ from pdp.domain.access import (
     SubjectFacts,
 )
 from pdp.domain.client import Client
+from pdp.domain.compliance import Assessment, Compliance
 from pdp.domain.ids import SubjectId
 from pdp.domain.session import Grant, Session
 from pdp.policy.rules import Rules
 from pdp.store import devices
 from pdp.store.database import Transaction
+from pdp.store.readings import Unreadable
 from pdp.store.standings import DeviceStanding, Standing
 from pdp.usecases.reassess_device import assessment_at
 
@@ -117,10 +119,9 @@ def device_facts(
         return DeviceFacts()
     status, risk, valid_until = standing.status, standing.risk, standing.valid_until
     if not is_up_to_date(standing, rules, now):
-        stored = devices.load_stored(tx, standing.id)
-        if stored is None:
+        assessment = _assessed_anew(tx, standing, rules, now)
+        if assessment is None:
             return DeviceFacts()
-        assessment = assessment_at(stored, rules, now)
         status, risk, valid_until = assessment.status, assessment.risk, assessment.valid_until
     return DeviceFacts(
         id=standing.id,
@@ -142,6 +143,17 @@ def is_up_to_date(standing: DeviceStanding | None, rules: Rules, now: datetime) 
         return True
     valid_until = standing.valid_until
     return standing.assessed_with == rules.version and (valid_until is None or now < valid_until)
+
+
+def _assessed_anew(
+    tx: Transaction, standing: DeviceStanding, rules: Rules, now: datetime
+) -> Assessment | None:
+    try:
+        stored = devices.load_stored(tx, standing.id)
+    except Unreadable:
+        # DECISIONS 3: what cannot be assessed is a status, which opens nothing.
+        return Assessment(status=Compliance.ERROR, risk=standing.risk)
+    return None if stored is None else assessment_at(stored, rules, now)
 
 
 def _subject(standing: Standing) -> SubjectFacts:

@@ -4,11 +4,14 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
+import structlog
+
 from pdp.domain.ids import DeviceId
 from pdp.policy.rules import Rules
 from pdp.runtime import Runtime
 from pdp.store import device_keys, devices, exposures, parked, signals, single_use, tokens
 from pdp.store.database import Transaction
+from pdp.store.readings import Unreadable
 from pdp.usecases.reassess_device import review_device
 
 #: Devices in one transaction: other writers wait for no more than these.
@@ -21,6 +24,8 @@ KEEP_DELIVERIES: Final = timedelta(days=7)
 KEEP_CODES: Final = timedelta(days=1)
 KEEP_ENROLMENT_TOKENS: Final = timedelta(days=30)
 KEEP_EXPOSURES: Final = timedelta(days=90)
+
+_log: Final = structlog.get_logger("pdp.worker")
 
 
 class Timers:
@@ -82,7 +87,16 @@ def _review_all(runtime: Runtime, found: list[DeviceId], rules: Rules) -> int:
     with runtime.database.write() as tx:
         now = runtime.clock()
         # In the order of ids, as everybody locks devices.
-        return sum(review_device(tx, each, rules, now=now) for each in sorted(found))
+        return sum(_review(tx, each, rules, now) for each in sorted(found))
+
+
+def _review(tx: Transaction, device: DeviceId, rules: Rules, now: datetime) -> bool:
+    try:
+        return review_device(tx, device, rules, now=now)
+    except Unreadable as error:
+        # Whoever is decided on with it is assessed on reading, as `error`: others go on.
+        _log.error("device.review.failed", device=device, problem=str(error))
+        return False
 
 
 def clean_up(runtime: Runtime) -> None:

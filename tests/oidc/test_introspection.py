@@ -8,11 +8,12 @@ import pytest
 from pdp.domain.access import Channel
 from pdp.domain.ids import ClientId, DecisionId
 from pdp.domain.session import EndReason
+from pdp.domain.signal import RiskLevel
 from pdp.oidc import endpoints
-from pdp.store import clients, decisions, grants, subjects
+from pdp.store import clients, decisions, exposures, grants, subjects
 from pdp.usecases.revoke_access import end_browser_session
 from tests.builders import NOW
-from tests.deployment import a_calm, a_risky, ingest
+from tests.deployment import a_calm, a_risky, a_signal, ingest
 from tests.oidc.world import API, World
 
 
@@ -214,6 +215,32 @@ def test_checks_are_recorded_within_a_second_and_equal_ones_counted_on_one_row(w
         ("full", 5),
         ("remediate", 1),
     }
+
+
+def test_the_first_denied_check_ends_the_exposure_at_its_own_instant(world: World):
+    token = world.tokens()["access_token"]
+    ingest(world.database, a_risky("bad", NOW))
+    world.pass_time(seconds=1)
+    denied_at = world.clock()
+
+    assert world.introspect(token) == {"active": False}
+    world.pass_time(seconds=5)
+    world.runtime.decision_log.close()
+
+    with world.database.read() as tx:
+        (window,) = exposures.of_device(tx, world.ada.device)
+    assert (window.client, window.denied_at) == ("wiki", denied_at)
+
+
+def test_a_check_that_lets_a_worse_device_through_is_no_denial(world: World):
+    token = world.tokens()["access_token"]
+    ingest(world.database, a_signal("medium", NOW, risk=RiskLevel.MEDIUM))
+
+    assert world.introspect(token)["active"] is True
+    world.runtime.decision_log.close()
+
+    with world.database.read() as tx:
+        assert [each.denied_at for each in exposures.of_device(tx, world.ada.device)] == [None]
 
 
 def test_a_recorded_decision_tells_the_facts_that_it_saw(world: World):

@@ -2,10 +2,13 @@
 
 from datetime import timedelta
 
+import psycopg
 import pytest
 
-from pdp.store import documents, jobs
+from pdp import metrics
+from pdp.store import documents, jobs, schema
 from pdp.store.database import Database, Statement
+from pdp.store.decision_log import GRACE
 from pdp.store.documents import DocumentKind
 from pdp.usecases.check_readiness import LONGEST_LAG, check_readiness
 from pdp.usecases.configuration import Configurations
@@ -46,6 +49,26 @@ def test_a_foreign_schema_is_named(database, clock):
         tx.run(Statement("UPDATE alembic_version SET version_num = 'newer'"), {})
 
     assert "newer version" in _wrong(runtime)["schema"].detail
+
+
+def test_what_rests_on_the_schema_is_not_looked_at_without_one(database, clock):
+    runtime = a_deployment(database, clock)
+    schema.downgrade(database.engine, "base")
+
+    wrong = _wrong(runtime)
+
+    assert wrong["schema"].cure == "run `pdp init`"
+    assert {wrong[name].cure for name in ("keys", "policies", "outbox")} == {
+        "mend the schema first"
+    }
+
+
+def test_a_table_that_somebody_took_away_is_told(database, clock):
+    runtime = a_deployment(database, clock)
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql("DROP TABLE generations")
+
+    assert "pdp db check" in _wrong(runtime)["policies"].detail
 
 
 def test_an_algorithm_without_a_key_is_named(database, clock):
@@ -94,6 +117,32 @@ def test_a_clock_that_is_off_is_named(postgresql_url):
 
     assert _wrong(runtime).keys() == {"clock"}
     database.close()
+
+
+def test_a_database_that_takes_no_writes_is_named(postgresql_url):
+    with psycopg.connect(postgresql_url.replace("+psycopg", ""), autocommit=True) as admin:
+        name = admin.info.dbname
+        admin.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+        database = Database.open(postgresql_url)
+
+        found = check_readiness(database, Configurations(an_envelope()), FrozenClock())
+
+    (check,) = [check for check in found.checks if check.name == "database"]
+    assert not check.ok
+    assert "takes no writes" in check.detail
+    database.close()
+
+
+def test_records_that_cannot_be_written_are_named_until_they_are(database, clock):
+    runtime = a_deployment(database, clock)
+    metrics.records_waited((GRACE + SECOND).total_seconds())
+
+    wrong = _wrong(runtime)
+    metrics.records_waited(0)
+
+    assert wrong.keys() == {"records"}
+    assert "11 s" in wrong["records"].detail
+    assert _wrong(runtime) == {}
 
 
 def test_a_database_that_is_down_makes_everything_not_ready(tmp_path):

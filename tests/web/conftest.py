@@ -14,7 +14,9 @@ from tests.web.browser import Browser, a_person, enrolled
 def world(sqlite_url: str, clock: FrozenClock) -> Iterator[World]:
     """A deployment with clients of each kind; what differs by database is tested below the web."""
     database = Database.open(sqlite_url)
-    yield World(database, clock)
+    world = World(database, clock)
+    yield world
+    world.runtime.decision_log.close()
     database.close()
 
 

@@ -134,9 +134,8 @@ def test_one_code_sent_many_times_at_once_counts_once_and_breaks_nothing(
     page = browser.sign_in(browser.authorize(acr_values="mfa"))
     assert page.path.startswith("/factor/")
     values = {**page.forms[0].values, "code": pyotp.TOTP(secret).at(int(NOW.timestamp()))}
-    cookies = {
-        name: browser.cookie(f"__Host-pdp-{name}") or "" for name in ("browser", "session", "device")
-    }
+    kinds = ("browser", "session", "device")
+    cookies = {name: browser.cookie(f"__Host-pdp-{name}") or "" for name in kinds}
 
     def send(_number: int) -> int:
         window = browser.another()
@@ -232,7 +231,8 @@ def test_a_port_that_is_none_is_no_redirect_uri(browser: Browser):
     for port in ("99999", "65536", "٦٦"):
         uri = f"http://127.0.0.1:{port}/callback"
         assert browser.authorize("native", redirect_uri=uri, prompt="none").status == 400
-    right = browser.authorize("native", redirect_uri="http://127.0.0.1:65535/callback", prompt="none")
+    largest = "http://127.0.0.1:65535/callback"
+    right = browser.authorize("native", redirect_uri=largest, prompt="none")
     assert right.answer["error"] == "login_required"
 
 

@@ -139,7 +139,7 @@ class ParkedRequestRow(Base):
     device_code: Mapped[str | None] = mapped_column(String(64), unique=True)
     device_id: Mapped[str | None] = mapped_column(ForeignKey("devices.id"))
     strength: Mapped[str | None] = mapped_column(String(16))
-    # The session that satisfied prompt=login or max_age for this request, and no other.
+    # When somebody signed in, or agreed, for this request: who did, session and consent tell.
     reauthenticated_at: Mapped[datetime | None] = mapped_column(Instant)
     consented_at: Mapped[datetime | None] = mapped_column(Instant)
     created_at: Mapped[datetime] = mapped_column(Instant)
