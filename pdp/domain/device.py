@@ -6,17 +6,17 @@ from datetime import datetime
 from typing import Self
 
 from pdp.domain.ids import DeviceId, SourceId, SubjectId
-from pdp.domain.signal import Finding, RiskLevel, Scalar, Signal
+from pdp.domain.signal import ACTIVE_THREAT, Finding, RiskLevel, Scalar, Signal
 
 Value = Scalar | RiskLevel | Finding
 
 
 def _badness(value: Value) -> tuple[int, float, str]:
-    """Order values of one attribute from healthy to bad; total, so that ties have one answer."""
+    """Order values of one attribute from healthy to bad, for statements of the same instant."""
     match value:
         case Finding():
             open_rank = 0 if value.resolved else 1 + value.severity.badness
-            return (0, open_rank, f"{value.category}\0{value.title}")
+            return (0, open_rank, value.title)
         case RiskLevel():
             return (1, value.badness, "")
         case bool():
@@ -24,7 +24,8 @@ def _badness(value: Value) -> tuple[int, float, str]:
         case int() | float():
             return (3, -value, "")
         case _:
-            return (4, 0, value)
+            # The kind of risk is such a word: none is worse than an active threat.
+            return (4, 1 if value == ACTIVE_THREAT else 0, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +36,34 @@ class Statement:
     event_time: datetime
     signal_id: str
 
-    def supersedes(self, other: "Statement | None") -> bool:
-        """Tell whether this statement stands: later wins, at equal times the worse, then the id.
+    def beside(self, other: "Statement | None") -> "Statement":
+        """Return what stands of two: the later, at equal times the worse, then the greater id.
 
-        A total order on statements: whatever the order of arrival, the same one stands.
+        Whatever the order of arrival and however often each comes, the same stands in the end.
         """
-        if other is None:
-            return True
-        mine = (self.event_time, _badness(self.value), self.signal_id)
-        theirs = (other.event_time, _badness(other.value), other.signal_id)
-        return mine > theirs
+        if other is None or self.event_time > other.event_time:
+            return self
+        if self.event_time < other.event_time:
+            return other
+        milder, worse = sorted((self, other), key=_rank)
+        return worse.as_threatening_as(milder)
+
+    def as_threatening_as(self, milder: "Statement") -> "Statement":
+        """Return this statement, of an open finding that is an active threat if `milder` says so.
+
+        Severity and active threat are two things: neither of two worse ones may hide the other.
+        """
+        match self.value, milder.value:
+            case Finding(resolved=False) as finding, Finding(resolved=False, category=category) if (
+                category == ACTIVE_THREAT
+            ):
+                return replace(self, value=replace(finding, category=ACTIVE_THREAT))
+            case _:
+                return self
+
+
+def _rank(statement: Statement) -> tuple[tuple[int, float, str], str]:
+    return _badness(statement.value), statement.signal_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +92,9 @@ class Reading:
         """Return the reading after `signal`: idempotent, and the same in any order of signals."""
         statements = dict(self.statements)
         for attribute, value in _attributes(signal):
-            statement = Statement(value, signal.event_time, signal.id)
-            if statement.supersedes(statements.get(attribute)):
-                statements[attribute] = statement
-        return replace(self, statements=statements)
+            said = Statement(value, signal.event_time, signal.id)
+            statements[attribute] = said.beside(statements.get(attribute))
+        return type(self)(statements)
 
 
 def _attributes(signal: Signal) -> Iterator[tuple[str, Value]]:

@@ -6,9 +6,9 @@ rule breaks it until the same source takes it back. Good news does: a silent dev
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from math import isnan
-from typing import Final, NamedTuple, assert_never
+from typing import Final, NamedTuple
 
 from pdp.domain.compliance import Assessment, Cause, Compliance
 from pdp.domain.device import Device, Override, Reading, Statement
@@ -52,11 +52,12 @@ def assess(
     it has been bad since then, so that a source that repeats itself does not prolong a grace.
     """
     began = _began(previous)
+    heard = _last_heard(device)
     risk = effective_risk(device)
     graceless = risk is RiskLevel.HIGH or _active_threat(device)
     causes = [
         *_administrative(device),
-        *_silence(device, rules, now),
+        *_silence(device, heard, rules, now),
         *(
             cause
             for rule in rules.rules
@@ -73,7 +74,9 @@ def assess(
         status=status,
         risk=risk,
         causes=tuple(causes),
-        valid_until=_valid_until(device, rules, causes, now),
+        valid_until=min(
+            (end for end in _ends(device, rules, causes, heard) if end > now), default=None
+        ),
     )
 
 
@@ -132,12 +135,27 @@ def _last_heard(device: Device) -> datetime | None:
     return max((time for time in heard if time is not None), default=None)
 
 
-def _silence(device: Device, rules: Rules, now: datetime) -> Iterator[Cause]:
-    heard = _last_heard(device)
-    if heard is None:
+def _silence(
+    device: Device, heard: datetime | None, rules: Rules, now: datetime
+) -> Iterator[Cause]:
+    if heard is None or not _is_judged(device, rules):
         yield Cause(rule=NO_READINGS, status=Compliance.UNKNOWN)
     elif heard + rules.max_age <= now:
         yield Cause(rule=SILENT, status=Compliance.STALE, since=heard + rules.max_age)
+
+
+def _is_judged(device: Device, rules: Rules) -> bool:
+    """Tell whether a source said anything that a rule can find healthy.
+
+    That a source sees a device, which system it runs, a risk that is unknown, and findings, which
+    tell of illness alone, say nothing of that: without more the device stays `unknown`.
+    """
+    return any(
+        heard.statement.value is not RiskLevel.UNKNOWN
+        for rule in rules.rules
+        if rule.test.attribute is not None
+        for heard in _looked_at(device, rule)
+    )
 
 
 def _by_rule(
@@ -184,31 +202,26 @@ def _heard_by(device: Device, rule: Rule) -> Iterator[tuple[SourceId, Reading]]:
 
 
 def _missing(device: Device, rule: Rule, test: PostureIsMissing) -> Iterator[Cause]:
-    attribute = f"posture.{test.field}"
+    attribute = test.attribute
     if not any(attribute in reading.statements for _, reading in _heard_by(device, rule)):
         yield Cause(rule=rule.id, status=rule.status, source=rule.source, attribute=attribute)
 
 
 def _looked_at(device: Device, rule: Rule) -> Iterator[Heard]:
     """Yield the statements that the rule's test is about."""
+    attribute = rule.test.attribute
     for source, reading in _heard_by(device, rule):
-        for attribute, statement in sorted(reading.statements.items()):
-            if _is_about(rule, attribute):
+        if attribute is not None:
+            statement = reading.statements.get(attribute)
+            if statement is not None:
                 yield Heard(source, attribute, statement)
+            continue
+        for name in sorted(filter(_is_finding, reading.statements)):
+            yield Heard(source, name, reading.statements[name])
 
 
-def _is_about(rule: Rule, attribute: str) -> bool:
-    match rule.test:
-        case RiskIs():
-            return attribute == "risk"
-        case SaysNotCompliant():
-            return attribute == "compliant"
-        case FindingIs():
-            return attribute.startswith("finding.")
-        case PostureIsFalse() | PostureIsBelow() | PostureIsIn() | PostureIsMissing() as test:
-            return attribute == f"posture.{test.field}"
-        case _:
-            assert_never(rule.test)
+def _is_finding(attribute: str) -> bool:
+    return attribute.startswith("finding.")
 
 
 def _breaks(rule: Rule, statement: Statement) -> Ternary:
@@ -280,20 +293,16 @@ def _by_override(override: Override, risk: RiskLevel, causes: Iterable[Cause]) -
     )
 
 
-def _valid_until(
-    device: Device, rules: Rules, causes: Iterable[Cause], now: datetime
-) -> datetime | None:
-    """Return the first instant after `now` at which time alone may change the answer."""
-    ends = [cause.grace_until for cause in causes if cause.grace_until is not None]
-    heard = _last_heard(device)
+def _ends(
+    device: Device, rules: Rules, causes: Iterable[Cause], heard: datetime | None
+) -> Iterator[datetime]:
+    """Yield the instants at which time alone may change the answer, or might have."""
+    for cause in causes:
+        if cause.grace_until is not None:
+            yield cause.grace_until
     if heard is not None:
-        ends.append(heard + rules.max_age)
+        yield heard + rules.max_age
     for rule in rules.rules:
         if rule.max_age is not None:
-            ends.extend(_ends_of(device, rule, rule.max_age))
-    return min((end for end in ends if end > now), default=None)
-
-
-def _ends_of(device: Device, rule: Rule, max_age: timedelta) -> Iterator[datetime]:
-    for heard in _looked_at(device, rule):
-        yield heard.statement.event_time + max_age
+            for said in _looked_at(device, rule):
+                yield said.statement.event_time + rule.max_age

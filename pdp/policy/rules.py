@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final, TypeVar, assert_never
+from typing import ClassVar, Final, TypeVar, assert_never
 
 from pdp.domain.compliance import Cause, Compliance
 from pdp.domain.ids import SourceId
@@ -26,6 +26,8 @@ _Text = TypeVar("_Text")
 class RiskIs:
     """A source calls the device's risk one of these."""
 
+    attribute: ClassVar[str] = "risk"
+
     levels: frozenset[RiskLevel]
 
 
@@ -33,10 +35,15 @@ class RiskIs:
 class SaysNotCompliant:
     """A source's own verdict is "not compliant"."""
 
+    attribute: ClassVar[str] = "compliant"
+
 
 @dataclass(frozen=True, slots=True)
 class FindingIs:
     """A source has an open finding of these severities and categories (None: any category)."""
+
+    #: Each finding is an attribute of its own.
+    attribute: ClassVar[None] = None
 
     severities: frozenset[RiskLevel]
     categories: frozenset[str] | None = None
@@ -48,6 +55,11 @@ class PostureIsFalse:
 
     field: str
 
+    @property
+    def attribute(self) -> str:
+        """The attribute that the test is about."""
+        return f"posture.{self.field}"
+
 
 @dataclass(frozen=True, slots=True)
 class PostureIsBelow:
@@ -55,6 +67,11 @@ class PostureIsBelow:
 
     field: str
     limit: float
+
+    @property
+    def attribute(self) -> str:
+        """The attribute that the test is about."""
+        return f"posture.{self.field}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +81,22 @@ class PostureIsIn:
     field: str
     words: frozenset[str]
 
+    @property
+    def attribute(self) -> str:
+        """The attribute that the test is about."""
+        return f"posture.{self.field}"
+
 
 @dataclass(frozen=True, slots=True)
 class PostureIsMissing:
     """No source that the rule listens to has said anything of the posture field."""
 
     field: str
+
+    @property
+    def attribute(self) -> str:
+        """The attribute that the test is about."""
+        return f"posture.{self.field}"
 
 
 Test = (

@@ -5,6 +5,7 @@ signs a body means one thing by it, so a body of two readings is malformed. Cost
 the parser runs: size, depth and number of values.
 """
 
+import codecs
 import json
 import math
 import re
@@ -33,15 +34,11 @@ def parse_strictly(body: bytes) -> object:
     """
     if len(body) > MOST_BYTES:
         raise MalformedSignal(f"the body has {len(body)} bytes; at most {MOST_BYTES} are read")
+    if body.startswith(codecs.BOM_UTF8):
+        raise MalformedSignal("the body is not JSON: it begins with a byte order mark")
     _refuse_costly(_STRING.sub(b'""', body))
     try:
-        value: object = json.loads(
-            body.decode("utf-8"),
-            object_pairs_hook=_object,
-            parse_float=_float,
-            parse_int=_int,
-            parse_constant=_constant,
-        )
+        value: object = _DECODER.decode(body.decode("utf-8"))
         if _SURROGATE.search(body):
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeDecodeError as error:
@@ -93,3 +90,8 @@ def _int(digits: str) -> int:
 
 def _constant(word: str) -> Never:
     raise MalformedSignal(f"{word} is not JSON; leave out what is not known")
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_object, parse_float=_float, parse_int=_int, parse_constant=_constant
+)

@@ -10,17 +10,24 @@ from typing import Final
 
 from pdp.domain.ids import DeviceId
 from pdp.domain.signal import DeviceName, NameKind
-from pdp.store.database import Statement, Transaction
+from pdp.store.database import Statement, Transaction, Value
 
 _LETTERS: Final = "abcdefgh"
-_FIND: Final[Mapping[int, Statement]] = {
-    count: Statement(
-        "SELECT kind, value, device_id FROM device_names WHERE "  # noqa: S608  no value in it
-        + " OR ".join(
-            f"(kind = :kind_{letter} AND value = :value_{letter})" for letter in _LETTERS[:count]
-        )
+_ONE_OF: Final[Mapping[int, str]] = {
+    count: " OR ".join(
+        f"(kind = :kind_{letter} AND value = :value_{letter})" for letter in _LETTERS[:count]
     )
     for count in range(1, len(_LETTERS) + 1)
+}
+_FIND: Final[Mapping[int, Statement]] = {
+    count: Statement(f"SELECT kind, value, device_id FROM device_names WHERE {one_of}")  # noqa: S608  no value in it
+    for count, one_of in _ONE_OF.items()
+}
+#: By how many names there are: the device that bears each of them, else NULL.
+BEARERS: Final[Mapping[int, str]] = {
+    count: f"(SELECT CASE WHEN COUNT(device_id) = {count} AND MIN(device_id) = MAX(device_id)"  # noqa: S608  no value in it
+    f" THEN MIN(device_id) END FROM device_names WHERE {one_of})"
+    for count, one_of in _ONE_OF.items()
 }
 _OF_DEVICE = Statement(
     "SELECT kind, value FROM device_names WHERE device_id = :device_id ORDER BY kind, value"
@@ -38,15 +45,20 @@ _SHARE = Statement(
 _TAKE_TURNS = Statement("SELECT pg_advisory_xact_lock(7081726)")
 
 
+def name_parameters(names: Sequence[DeviceName]) -> dict[str, Value]:
+    """Return the parameters of `BEARERS` for these names."""
+    parameters: dict[str, Value] = {}
+    for letter, name in zip(_LETTERS, names, strict=False):
+        parameters[f"kind_{letter}"] = name.kind.value
+        parameters[f"value_{letter}"] = name.value
+    return parameters
+
+
 def find_bound(tx: Transaction, names: Sequence[DeviceName]) -> dict[DeviceName, DeviceId | None]:
     """Return the names that are known, each with its device, or None if several bear it."""
     if not names:
         return {}
-    parameters = {}
-    for letter, name in zip(_LETTERS, names, strict=False):
-        parameters[f"kind_{letter}"] = name.kind.value
-        parameters[f"value_{letter}"] = name.value
-    rows = tx.all(_FIND[min(len(names), len(_LETTERS))], parameters)
+    rows = tx.all(_FIND[min(len(names), len(_LETTERS))], name_parameters(names))
     return {DeviceName(NameKind(kind), value): device_id for kind, value, device_id in rows}
 
 

@@ -4,10 +4,10 @@ The order that keeps two writers from waiting for each other for ever: names fir
 (`device_names`), then `lock` the devices in the order of their ids, then everything else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from pdp.domain.compliance import Assessment, Compliance
 from pdp.domain.device import Device
@@ -26,14 +26,15 @@ from pdp.store.readings import (
     write_readings,
 )
 
-_COLUMNS = (
+#: The columns of `stored_device`.
+COLUMNS: Final = (
     "id, owner_id, shared, display_name, platform, os_version, readings, block, override, status,"
     " risk, causes, valid_until, assessed_with, epoch, created_at, updated_at"
 )
-_LOAD = Statement(f"SELECT {_COLUMNS} FROM devices WHERE id = :id")  # noqa: S608  columns are ours
+_LOAD = Statement(f"SELECT {COLUMNS} FROM devices WHERE id = :id")  # noqa: S608  columns are ours
 # Not FOR UPDATE: rows that point to the device (names, signals) may be inserted meanwhile.
 _LOCK = Statement(
-    f"SELECT {_COLUMNS} FROM devices WHERE id = :id FOR NO KEY UPDATE"  # noqa: S608  columns are ours
+    f"SELECT {COLUMNS} FROM devices WHERE id = :id FOR NO KEY UPDATE"  # noqa: S608  columns are ours
 )
 _INSERT = Statement(
     "INSERT INTO devices (id, owner_id, shared, display_name, platform, os_version, readings,"
@@ -42,18 +43,28 @@ _INSERT = Statement(
     " :readings, :block, :override, :status, :risk, :causes, :valid_until, :assessed_with, 0,"
     " :now, :now)"
 )
-_SAVE = Statement(
+#: Write what a locked device has become, or that all is as it was, only longer (see `Change`).
+CHANGE: Final = (
     "UPDATE devices SET owner_id = :owner_id, shared = :shared, display_name = :display_name,"
     " platform = :platform, os_version = :os_version, readings = :readings, block = :block,"
     " override = :override, status = :status, risk = :risk, causes = :causes,"
     " valid_until = :valid_until, assessed_with = :assessed_with, updated_at = :now,"
     " epoch = epoch + :step WHERE id = :id"
 )
+CONFIRM: Final = (
+    "UPDATE devices SET readings = :readings, valid_until = :valid_until, updated_at = :now"
+    " WHERE id = :id"
+)
+_WRITE: Final = {text: Statement(text) for text in (CHANGE, CONFIRM)}
 _LIST = Statement(
-    f"SELECT {_COLUMNS} FROM devices WHERE id > :after ORDER BY id LIMIT :count"  # noqa: S608  columns are ours
+    f"SELECT {COLUMNS} FROM devices WHERE id > :after ORDER BY id LIMIT :count"  # noqa: S608  columns are ours
 )
 _OF_OWNER = Statement(
-    f"SELECT {_COLUMNS} FROM devices WHERE owner_id = :owner ORDER BY id"  # noqa: S608  columns are ours
+    f"SELECT {COLUMNS} FROM devices WHERE owner_id = :owner ORDER BY id"  # noqa: S608  columns are ours
+)
+_UNOWNED = Statement(
+    f"SELECT {COLUMNS} FROM devices WHERE owner_id IS NULL AND NOT shared"  # noqa: S608  columns are ours
+    " ORDER BY created_at DESC, id LIMIT :count"
 )
 _DUE = Statement(
     "SELECT id FROM devices WHERE valid_until <= :now ORDER BY valid_until LIMIT :count"
@@ -75,6 +86,14 @@ class StoredDevice:
     assessed_with: str
     created_at: datetime
     updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What to write of a device: the text of a statement, and its parameters."""
+
+    text: str
+    row: Mapping[str, Value]
 
 
 def load(tx: Transaction, device_id: DeviceId) -> Device | None:
@@ -113,9 +132,36 @@ def save(
     now: datetime,
 ) -> None:
     """Write what a locked device has become; its epoch moves if decisions may see a difference."""
-    row = _parameters(device, assessment, rules_version, now)
+    write(tx, change(before, device, assessment, rules_version=rules_version, now=now))
+
+
+def change(
+    before: StoredDevice,
+    device: Device,
+    assessment: Assessment,
+    *,
+    rules_version: str,
+    now: datetime,
+) -> Change:
+    """Return what `save` writes: most signals confirm, and leave most of the row as it is."""
     moved = before.assessed_with != rules_version or _differs(before, device, assessment)
-    tx.run(_SAVE, {**row, "step": int(moved)})
+    if moved or before.device.display_name != device.display_name:
+        row = _parameters(device, assessment, rules_version, now)
+        return Change(CHANGE, {**row, "step": int(moved)})
+    return Change(
+        CONFIRM,
+        {
+            "id": device.id,
+            "readings": write_readings(device.readings),
+            "valid_until": to_micros_or_none(assessment.valid_until),
+            "now": to_micros(now),
+        },
+    )
+
+
+def write(tx: Transaction, change: Change) -> None:
+    """Write what has become of a locked device."""
+    tx.run(_WRITE[change.text], change.row)
 
 
 def _differs(before: StoredDevice, device: Device, assessment: Assessment) -> bool:
@@ -145,12 +191,17 @@ def _differs(before: StoredDevice, device: Device, assessment: Assessment) -> bo
 
 def list_devices(tx: Transaction, *, after: str = "", count: int = 100) -> list[StoredDevice]:
     """Return up to `count` devices in the order of their ids, from behind `after` on."""
-    return [_stored(row) for row in tx.all(_LIST, {"after": after, "count": count})]
+    return [stored_device(row) for row in tx.all(_LIST, {"after": after, "count": count})]
 
 
 def list_of_owner(tx: Transaction, owner: SubjectId) -> list[StoredDevice]:
     """Return a person's devices."""
-    return [_stored(row) for row in tx.all(_OF_OWNER, {"owner": owner})]
+    return [stored_device(row) for row in tx.all(_OF_OWNER, {"owner": owner})]
+
+
+def list_unowned(tx: Transaction, *, count: int) -> list[StoredDevice]:
+    """Return up to `count` devices that are nobody's, the newest first: signals made them."""
+    return [stored_device(row) for row in tx.all(_UNOWNED, {"count": count})]
 
 
 def due_for_review(tx: Transaction, *, now: datetime, count: int) -> list[DeviceId]:
@@ -190,10 +241,11 @@ def _parameters(
 
 
 def _stored_or_none(row: Sequence[Any] | None) -> StoredDevice | None:
-    return None if row is None else _stored(row)
+    return None if row is None else stored_device(row)
 
 
-def _stored(row: Sequence[Any]) -> StoredDevice:
+def stored_device(row: Sequence[Any]) -> StoredDevice:
+    """Return the device that a row of `COLUMNS` holds."""
     return StoredDevice(
         device=Device(
             id=DeviceId(row[0]),

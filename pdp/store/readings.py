@@ -5,15 +5,20 @@ used again for something else.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 import orjson
 
 from pdp.domain.compliance import Cause, Compliance
 from pdp.domain.device import Block, Override, Reading, Statement, Value
+from pdp.domain.errors import DomainError
 from pdp.domain.ids import SourceId
 from pdp.domain.signal import Finding, RiskLevel, Signal
 from pdp.store.base import from_micros, from_micros_or_none, to_json, to_micros, to_micros_or_none
+
+# The statements of one signal share its instant.
+_instant: Final = lru_cache(maxsize=4096)(from_micros)
 
 
 def write_readings(readings: Mapping[SourceId, Reading]) -> str:
@@ -33,17 +38,28 @@ def write_readings(readings: Mapping[SourceId, Reading]) -> str:
     )
 
 
+class Unreadable(DomainError):
+    """What sources said of a device cannot be read back: its row was damaged."""
+
+
 def read_readings(text: str) -> dict[SourceId, Reading]:
-    """Return the readings that `write_readings` wrote."""
-    return {
-        SourceId(source): Reading(
-            {
-                attribute: Statement(_read_value(value), from_micros(micros), signal_id)
-                for attribute, (value, micros, signal_id) in statements.items()
-            }
-        )
-        for source, statements in orjson.loads(text).items()
-    }
+    """Return the readings that `write_readings` wrote; Unreadable if this is nothing of ours.
+
+    What cannot be read must not read as healthy, or as nothing at all.
+    """
+    try:
+        return {
+            SourceId(source): Reading(
+                {
+                    attribute: Statement(_read_value(value), _instant(micros), signal_id)
+                    for attribute, (value, micros, signal_id) in statements.items()
+                }
+            )
+            for source, statements in orjson.loads(text).items()
+        }
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        problem = f"the readings of a device cannot be read ({error}): restore its row"
+        raise Unreadable(problem) from error
 
 
 def write_causes(causes: tuple[Cause, ...]) -> str:
@@ -160,8 +176,7 @@ def _read_value(value: Any) -> Value:  # noqa: ANN401  what JSON holds, about to
         case bool() | int() | float() | str():
             return value
         case _:
-            # A value that we cannot read must not read as a healthy one, or as none at all.
-            raise ValueError(f"a reading holds a {type(value).__name__}: restore the row")
+            raise ValueError(f"a reading holds a {type(value).__name__}")
 
 
 def _write_finding(finding: Finding) -> dict[str, object]:

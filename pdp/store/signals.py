@@ -3,31 +3,29 @@
 Inserted in the transaction that applies them: what was rolled back can be sent again.
 """
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from pdp.domain.ids import DeviceId, SourceId
 from pdp.domain.signal import Signal
 from pdp.store.base import from_micros, to_micros
-from pdp.store.database import Statement, Transaction, Value
+from pdp.store.database import Row, Statement, Transaction, Value
+from pdp.store.readings import write_signal
 
-_INSERT_DELIVERY = Statement(
-    "INSERT INTO deliveries (source_id, delivery_id, body_digest, received_at)"
-    " VALUES (:source_id, :delivery_id, :body_digest, :received_at) ON CONFLICT DO NOTHING"
-)
-_DELIVERY_DIGEST = Statement(
-    "SELECT body_digest FROM deliveries WHERE source_id = :source_id AND delivery_id = :delivery_id"
-)
-_INSERT_SIGNAL = Statement(
+#: Keeps a signal unless its id was used before; the parameters are `row`'s.
+KEEP: Final = (
     "INSERT INTO signals (source_id, signal_id, device_id, result, digest, document, event_time,"
     " received_at) VALUES (:source_id, :signal_id, :device_id, :result, :digest, :document,"
     " :event_time, :received_at) ON CONFLICT DO NOTHING"
 )
-_SIGNAL_DIGEST = Statement(
+_KEEP = Statement(KEEP)
+_DIGEST = Statement(
     "SELECT digest FROM signals WHERE source_id = :source_id AND signal_id = :signal_id"
 )
 _OF_DEVICE = Statement(
@@ -42,11 +40,15 @@ _FORGET_DELIVERIES = Statement("DELETE FROM deliveries WHERE received_at < :befo
 
 
 class Gate(StrEnum):
-    """What a key says of its second and later uses."""
+    """What a key says of its second and later uses.
+
+    `OUTDATED` says nothing of the key: the configuration moved, so nothing was counted.
+    """
 
     NEW = "new"
     DUPLICATE = "duplicate"
     CONFLICT = "conflict"
+    OUTDATED = "outdated"
 
 
 class SignalResult(StrEnum):
@@ -69,47 +71,32 @@ class StoredSignal:
     received_at: datetime
 
 
-def pass_delivery(
-    tx: Transaction, source_id: SourceId, delivery_id: str, *, body_digest: str, now: datetime
-) -> Gate:
-    """Tell whether this delivery is new, a repetition, or another body under a used id."""
-    row: dict[str, Value] = {
-        "source_id": source_id,
-        "delivery_id": delivery_id,
-        "body_digest": body_digest,
-        "received_at": to_micros(now),
-    }
-    if tx.run(_INSERT_DELIVERY, row) == 1:
-        return Gate.NEW
-    key: dict[str, Value] = {"source_id": source_id, "delivery_id": delivery_id}
-    return _compared(tx.one(_DELIVERY_DIGEST, key), body_digest)
-
-
-def pass_signal(
-    tx: Transaction,
-    signal: Signal,
-    *,
-    document: str,
-    digest: str,
-    device_id: DeviceId | None,
-    result: SignalResult,
-    received_at: datetime,
-) -> Gate:
-    """Keep a signal if it is new; tell whether it is, or what its id was used for."""
-    row: dict[str, Value] = {
+def row(
+    signal: Signal, device_id: DeviceId | None, result: SignalResult, received_at: datetime
+) -> dict[str, Value]:
+    """Return the row of a signal about `device_id`, or about no one device (`received_at` UTC)."""
+    document = write_signal(signal)
+    return {
         "source_id": signal.source,
         "signal_id": signal.id,
         "device_id": device_id,
         "result": result.value,
-        "digest": digest,
+        "digest": hashlib.sha256(document.encode()).hexdigest(),
         "document": document,
         "event_time": to_micros(signal.event_time),
         "received_at": to_micros(received_at),
     }
-    if tx.run(_INSERT_SIGNAL, row) == 1:
-        return Gate.NEW
-    key = {"source_id": signal.source, "signal_id": signal.id}
-    return _compared(tx.one(_SIGNAL_DIGEST, key), digest)
+
+
+def keep(tx: Transaction, signal: Mapping[str, Value]) -> Gate:
+    """Keep the `row` of a signal if it is new; tell whether it is, or what its id was used for."""
+    return Gate.NEW if tx.run(_KEEP, signal) == 1 else seen(tx, signal)
+
+
+def seen(tx: Transaction, signal: Mapping[str, Value]) -> Gate:
+    """Tell what the id of a signal that was not kept was used for."""
+    key = {"source_id": signal["source_id"], "signal_id": signal["signal_id"]}
+    return compared(tx.one(_DIGEST, key), signal["digest"])
 
 
 def of_device(tx: Transaction, device_id: DeviceId, *, count: int = 100) -> list[StoredSignal]:
@@ -130,9 +117,10 @@ def forget_deliveries(tx: Transaction, *, before: datetime) -> int:
     return tx.run(_FORGET_DELIVERIES, {"before": to_micros(before)})
 
 
-def _compared(row: Any, digest: str) -> Gate:  # noqa: ANN401  a driver's row
+def compared(known: Row | None, digest: Value) -> Gate:
+    """Tell a repetition from another statement under a used id, by the digest that is known."""
     # A row that vanished meanwhile was cleaned up: an id that old is not the same statement.
-    return Gate.DUPLICATE if row is not None and row[0] == digest else Gate.CONFLICT
+    return Gate.DUPLICATE if known is not None and known[0] == digest else Gate.CONFLICT
 
 
 def _stored(rows: list[Any]) -> list[StoredSignal]:

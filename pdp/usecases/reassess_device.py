@@ -47,6 +47,21 @@ def reassess_device(
     """
     assessment = assess(device, rules, now, previous=before.assessment)
     devices.save(tx, before, device, assessment, rules_version=rules.version, now=now)
+    follow_change(tx, before, device, assessment, origin, actor=actor, now=now)
+    return assessment
+
+
+def follow_change(
+    tx: Transaction,
+    before: StoredDevice,
+    device: Device,
+    assessment: Assessment,
+    origin: Origin,
+    *,
+    actor: str,
+    now: datetime,
+) -> None:
+    """Set off what follows when `before` becomes `device`, assessed so, in this transaction."""
     told = _compliance(before.assessment) != _compliance(assessment)
     if told:
         track_tasks(tx, device.id, assessment, actor=actor, now=now)
@@ -56,7 +71,6 @@ def reassess_device(
         exposures.open_on_device(tx, device.id, origin)
     if told or described:
         _propagate(tx, device, origin, now=now)
-    return assessment
 
 
 def review_device(tx: Transaction, device_id: DeviceId, rules: Rules, *, now: datetime) -> bool:

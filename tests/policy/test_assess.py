@@ -36,6 +36,7 @@ def said(
     compliant: bool | None = None,
     posture: Mapping[str, Scalar] | None = None,
     findings: tuple[Finding, ...] = (),
+    os_version: str | None = None,
 ) -> Signal:
     """Return what a source said of the device, `ago` before NOW."""
     return Signal(
@@ -48,6 +49,7 @@ def said(
         compliant=compliant,
         posture=posture or {},
         findings=findings,
+        os_version=os_version,
     )
 
 
@@ -81,10 +83,22 @@ LONG_AGO = timedelta(hours=5)
     ("signals", "expected"),
     [
         pytest.param([], Compliance.UNKNOWN, id="no-readings"),
-        pytest.param([said()], Compliance.COMPLIANT, id="seen"),
-        pytest.param([said(ago=24 * HOUR)], Compliance.STALE, id="silent"),
+        pytest.param([said()], Compliance.UNKNOWN, id="only-seen"),
+        pytest.param([said(os_version="15.3")], Compliance.UNKNOWN, id="only-its-system"),
+        pytest.param([said(posture={"ring": 1})], Compliance.UNKNOWN, id="posture-of-no-rule"),
+        pytest.param([said(risk=RiskLevel.UNKNOWN)], Compliance.UNKNOWN, id="unknown-risk"),
+        pytest.param([said(findings=(FIXED,))], Compliance.UNKNOWN, id="only-a-disproof"),
+        pytest.param([said(findings=(OLD_TLS,))], Compliance.UNKNOWN, id="only-a-finding"),
         pytest.param(
-            [said(ago=30 * HOUR), said(source="mdm")], Compliance.COMPLIANT, id="one-source-talks"
+            [said(), said(source="mdm", posture={"disk_encrypted": True})],
+            Compliance.COMPLIANT,
+            id="one-of-two-says-something",
+        ),
+        pytest.param([said(compliant=True, ago=24 * HOUR)], Compliance.STALE, id="silent"),
+        pytest.param(
+            [said(compliant=True, ago=30 * HOUR), said(source="mdm")],
+            Compliance.COMPLIANT,
+            id="one-source-talks",
         ),
         pytest.param([said(risk=RiskLevel.LOW)], Compliance.COMPLIANT, id="low"),
         pytest.param([said(risk=RiskLevel.MEDIUM)], Compliance.IN_GRACE, id="medium-now"),
@@ -102,9 +116,13 @@ LONG_AGO = timedelta(hours=5)
         ),
         pytest.param([said(compliant=False)], Compliance.NOT_COMPLIANT, id="source-says-so"),
         pytest.param([said(compliant=True)], Compliance.COMPLIANT, id="source-says-fine"),
-        pytest.param([said(findings=(OLD_TLS,))], Compliance.IN_GRACE, id="medium-finding"),
+        pytest.param(
+            [said(compliant=True, findings=(OLD_TLS,))], Compliance.IN_GRACE, id="medium-finding"
+        ),
         pytest.param([said(findings=(MALWARE,))], Compliance.NOT_COMPLIANT, id="threat"),
-        pytest.param([said(findings=(FIXED,))], Compliance.COMPLIANT, id="resolved"),
+        pytest.param(
+            [said(compliant=True, findings=(FIXED,))], Compliance.COMPLIANT, id="resolved"
+        ),
         pytest.param(
             [said(posture={"disk_encrypted": False})], Compliance.IN_GRACE, id="unencrypted"
         ),
@@ -190,7 +208,7 @@ def test_the_default_rules_assess(signals: list[Signal], expected: Compliance):
         pytest.param(
             "when: {compliant: false}, status: not-compliant, source: mdm",
             said(compliant=False),
-            Compliance.COMPLIANT,
+            Compliance.UNKNOWN,
             id="another-source",
         ),
         pytest.param(
@@ -202,7 +220,7 @@ def test_the_default_rules_assess(signals: list[Signal], expected: Compliance):
         pytest.param(
             "when: {finding: {severity: high, category: usb}}, status: error",
             said(findings=(MALWARE,)),
-            Compliance.COMPLIANT,
+            Compliance.UNKNOWN,
             id="another-category",
         ),
     ],
@@ -220,7 +238,8 @@ def test_grace_ends_on_the_minute_and_the_assessment_says_when():
 
 
 def test_a_healthy_device_holds_until_it_would_be_stale():
-    assert assess(a_device_of(said()), default_rules(), NOW).valid_until == NOW + 24 * HOUR
+    healthy = a_device_of(said(compliant=True))
+    assert assess(healthy, default_rules(), NOW).valid_until == NOW + 24 * HOUR
 
 
 def test_a_source_that_repeats_itself_does_not_prolong_the_grace():

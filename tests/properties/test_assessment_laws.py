@@ -8,6 +8,7 @@ from itertools import permutations
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from pdp.domain.compliance import Compliance
 from pdp.domain.device import Device
 from pdp.domain.ids import DeviceId, SourceId
 from pdp.domain.signal import ACTIVE_THREAT, DeviceName, Finding, NameKind, RiskLevel, Signal
@@ -23,7 +24,7 @@ SOURCES = [SourceId("edr"), SourceId("mdm")]
 FINDINGS = st.builds(
     Finding,
     id=st.sampled_from(["1", "2"]),
-    title=st.just("a finding"),
+    title=st.sampled_from(["a finding", "the finding"]),
     severity=st.sampled_from(RiskLevel),
     category=st.sampled_from(["", "usb", ACTIVE_THREAT]),
     resolved=st.booleans(),
@@ -35,7 +36,7 @@ SIGNALS = st.builds(
     device=st.just((DeviceName(NameKind.ID, "dev_1"),)),
     event_time=MINUTES.map(lambda ago: NOW - ago),
     risk=st.none() | st.sampled_from(RiskLevel),
-    category=st.sampled_from(["", ACTIVE_THREAT]),
+    category=st.sampled_from(["", ACTIVE_THREAT, "usb"]),
     compliant=st.none() | st.booleans(),
     posture=st.dictionaries(
         st.sampled_from(["disk_encrypted", "firewall_enabled"]), st.booleans() | st.just("odd")
@@ -123,3 +124,60 @@ def test_six_signals_give_the_same_device_in_all_720_orders(signals: list[Signal
 def test_a_repeated_signal_changes_nothing(signals: list[Signal], data: st.DataObject):
     again = data.draw(st.sampled_from(signals))
     assert device_after([*signals, again]) == device_after(signals)
+
+
+AT_ONCE = st.lists(
+    SIGNALS.map(lambda signal: replace(signal, source=SOURCES[0], event_time=NOW)),
+    min_size=1,
+    max_size=4,
+    unique_by=lambda signal: signal.id,
+)
+
+
+@given(AT_ONCE, AT_ONCE)
+def test_of_statements_of_one_instant_the_worst_stands(some: list[Signal], more: list[Signal]):
+    fewer = assess(device_after(some), RULES, NOW)
+    assessment = assess(device_after([*some, *more]), RULES, NOW)
+    assert assessment.risk.badness >= fewer.risk.badness
+
+
+@given(AT_ONCE)
+def test_an_active_threat_is_hidden_by_nothing_said_in_the_same_instant(signals: list[Signal]):
+    (reading,) = device_after(signals).readings.values()
+    categories = {signal.category for signal in signals if signal.risk is not None}
+    if ACTIVE_THREAT in categories:
+        assert reading.statements["category"].value == ACTIVE_THREAT
+    open_findings = [f for signal in signals for f in signal.findings if not f.resolved]
+    threats = {finding.id for finding in open_findings if finding.category == ACTIVE_THREAT}
+    said = {finding.id: finding for finding, _ in reading.findings()}
+    assert threats == {each for each in said if said[each].category == ACTIVE_THREAT}
+    for finding in open_findings:
+        assert said[finding.id].severity.badness >= finding.severity.badness
+
+
+@settings(max_examples=50)
+@given(st.lists(FINDINGS.map(lambda each: replace(each, id="1")), min_size=4, max_size=4))
+def test_findings_of_one_instant_give_the_same_in_all_orders(findings: list[Finding]):
+    signals = [
+        Signal(
+            id=str(number),
+            source=SOURCES[0],
+            device=(DeviceName(NameKind.ID, "dev_1"),),
+            event_time=NOW,
+            findings=(finding,),
+        )
+        for number, finding in enumerate(findings)
+    ]
+    expected = device_after(signals)
+    for order in permutations(signals):
+        assert device_after([*order, *order]) == expected
+
+
+@given(st.lists(SIGNALS, max_size=5), st.sampled_from([RULES, default_rules()]))
+def test_what_says_nothing_of_health_makes_no_device_compliant(signals: list[Signal], rules: Rules):
+    silent = [
+        replace(signal, risk=None, compliant=None, posture={}, platform="linux", os_version="6.1")
+        for signal in signals
+    ]
+    found = assess(device_after(silent), rules, NOW)
+    assert found.status.badness >= Compliance.UNKNOWN.badness

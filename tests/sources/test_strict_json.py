@@ -39,7 +39,7 @@ def test_what_has_one_reading_is_read(value):
         (b"[1] [2]", "not JSON"),
         (b'"a\nb"', "not JSON"),
         (b'"\\', "not JSON"),
-        (b"\xef\xbb\xbf{}", "not JSON"),
+        (b"\xef\xbb\xbf{}", "not JSON: it begins with a byte order mark"),
         (b'"\xff"', "not UTF-8"),
         (b'"\xed\xa0\x80"', "not UTF-8"),
         (b'"\\ud800"', "surrogate"),

@@ -11,6 +11,7 @@ from pdp.domain.device import Block, Override, Reading, Statement
 from pdp.domain.ids import SourceId
 from pdp.domain.signal import Finding, RiskLevel
 from pdp.store.readings import (
+    Unreadable,
     read_block,
     read_causes,
     read_override,
@@ -96,7 +97,7 @@ def test_no_word_is_no_word():
     "value", ["null", "[]", '{"risk":"none"}', '{"else":1}'], ids=["null", "list", "level", "kind"]
 )
 def test_a_value_that_cannot_be_read_is_an_error_and_never_a_healthy_one(value):
-    with pytest.raises(ValueError, match=r"reading holds|RiskLevel"):
+    with pytest.raises(Unreadable, match=r"reading holds|RiskLevel"):
         read_readings('{"edr":{"risk":[' + value + ',0,"evt-1"]}}')
 
 

@@ -12,7 +12,7 @@ from pdp.domain.events import Action
 from pdp.domain.ids import DeviceId
 from pdp.domain.signal import DeviceName, Finding, NameKind, RiskLevel
 from pdp.domain.task import TaskState
-from pdp.store import device_names, devices, signals, tasks
+from pdp.store import arrivals, device_names, devices, generations, signals, tasks
 from pdp.store.database import Database, Statement
 from pdp.store.signals import SignalResult
 from pdp.usecases.ingest_signal import SignalConflict, ingest_signals
@@ -25,6 +25,7 @@ from tests.deployment import (
     a_deployment,
     a_risky,
     a_signal,
+    an_arrival,
     ingest,
     signed_in,
     the_device,
@@ -114,6 +115,54 @@ def test_threads_that_meet_the_same_new_devices_make_each_once_and_never_deadloc
     database.close()
 
 
+def test_no_signal_is_lost_where_many_threads_speak_of_one_device(database_url):
+    database = Database.open(database_url, pool_size=8, busy_timeout=timedelta(seconds=60))
+    ingest(database, a_calm("evt-first"))
+
+    def deliver(number):
+        said = a_signal(f"evt-{number}", posture={f"field_{number}": True})
+        return ingest(database, said)
+
+    with ThreadPoolExecutor(16) as pool:
+        results = list(pool.map(deliver, range(200)))
+
+    assert sum(result.applied for result in results) == 200
+    statements = the_device(database).device.readings[SOURCE].statements
+    assert {f"posture.field_{number}" for number in range(200)} <= set(statements)
+    database.close()
+
+
+def test_a_delivery_believed_under_an_older_configuration_is_not_counted(database):
+    ingest(database, a_calm("evt-0"), delivery_id="msg-0")
+    with database.write() as tx:
+        new = an_arrival(tx, "msg-1")
+        seen = an_arrival(tx, "msg-0")
+        generations.advance(tx)
+
+    with database.write() as tx:
+        assert ingest_signals(tx, new, [a_risky()], RULES, now=NOW) is None
+        assert ingest_signals(tx, seen, [a_calm("evt-0")], RULES, now=NOW) is None
+    assert ingest(database, a_risky(), delivery_id="msg-1").applied == 1
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param((SERIAL, EDR_ID), id="all-known"),
+        pytest.param((SERIAL, EDR_ID, HOST), id="one-new"),
+        pytest.param((HOST, SERIAL), id="host-name-first"),
+    ],
+)
+def test_every_way_to_name_a_device_finds_the_same_one(database, names):
+    ingest(database, a_calm("evt-0", device=(SERIAL, EDR_ID)))
+    before = the_device(database).device.id
+
+    assert ingest(database, a_risky("evt-1", device=names)).applied == 1
+    assert ingest(database, a_risky("evt-2", device=names)).applied == 1
+    with database.read() as tx:
+        assert [stored.device.id for stored in devices.list_devices(tx)] == [before]
+
+
 @pytest.mark.parametrize(
     "second",
     [
@@ -124,7 +173,7 @@ def test_threads_that_meet_the_same_new_devices_make_each_once_and_never_deadloc
 def test_a_used_id_with_another_body_is_refused_and_nothing_is_applied(database, second):
     delivery_id, signal = second
     with database.write() as tx:
-        signals.pass_delivery(tx, SOURCE, "msg-1", body_digest="another", now=NOW)
+        arrivals.count_delivery(tx, an_arrival(tx, "msg-1", body_digest="another"), [SERIAL])
     ingest(database, a_risky("evt-1"), delivery_id="msg-0")
     before = the_device(database)
 
@@ -134,6 +183,17 @@ def test_a_used_id_with_another_body_is_refused_and_nothing_is_applied(database,
     assert the_device(database) == before
     # The delivery can be sent again under an id of its own.
     assert ingest(database, a_signal("new"), delivery_id="msg-3").applied == 1
+
+
+def test_a_used_signal_id_with_another_statement_leaves_its_delivery_uncounted(database):
+    ingest(database, a_risky("evt-1"), delivery_id="msg-1")
+    before = the_device(database)
+
+    with pytest.raises(SignalConflict):
+        ingest(database, a_calm("evt-1", NOW + MINUTE), delivery_id="msg-2")
+
+    assert the_device(database) == before
+    assert ingest(database, a_calm("evt-2", NOW + MINUTE), delivery_id="msg-2").applied == 1
 
 
 def test_one_poisoned_signal_leaves_a_batch_of_a_hundred_unapplied(database):
@@ -193,16 +253,8 @@ def _end_of(database, order, number):
     with database.write() as tx:
         for signal in order:
             delivery_id = f"{number}-{signal.id}"
-            ingest_signals(
-                tx,
-                SOURCE,
-                [replace(signal, id=delivery_id, device=(name,))],
-                RULES,
-                delivery_id=delivery_id,
-                body_digest="",
-                received_at=NOW,
-                now=NOW,
-            )
+            said = replace(signal, id=delivery_id, device=(name,))
+            ingest_signals(tx, an_arrival(tx, delivery_id), [said], RULES, now=NOW)
         (device_id,) = device_names.find_by_names(tx, [name])
         stored = devices.load_stored(tx, device_id)
     assert stored is not None
@@ -304,7 +356,7 @@ def test_a_host_name_names_a_device_until_a_second_one_bears_it(database):
 
 
 def test_a_finding_opens_a_task_and_its_disproof_closes_it(database):
-    ingest(database, a_signal("evt-1", findings=(_FINDING,)))
+    ingest(database, a_signal("evt-1", compliant=True, findings=(_FINDING,)))
     device_id = the_device(database).device.id
     with database.read() as tx:
         (task,) = tasks.open_of_device(tx, device_id)
