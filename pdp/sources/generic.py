@@ -47,6 +47,7 @@ _MEMBERS: Final = (
     "platform",
     "os_version",
 )
+_NAMES: Final = tuple(NameKind)
 _FINDING_MEMBERS: Final = ("id", "title", "severity", "category", "resolved")
 # What a source calls critical is high, and an active threat (see `_graded`).
 _RISKS: Final[Mapping[str, RiskLevel]] = {
@@ -138,11 +139,11 @@ def _graded(fields: Fields, name: str) -> tuple[RiskLevel, str]:
 
 
 def _device(fields: Fields) -> tuple[DeviceName, ...]:
-    fields.refuse_unknown(tuple(NameKind))
+    fields.refuse_unknown(_NAMES)
     if not fields.members:
-        problem = f"must give at least one name of the device: {', '.join(NameKind)}"
+        problem = f"must give at least one name of the device: {', '.join(_NAMES)}"
         raise MalformedSignal(problem, fields.path)
-    return tuple(DeviceName.of(kind, fields.text(kind)) for kind in NameKind if kind in fields)
+    return tuple(DeviceName.of(kind, fields.text(kind)) for kind in _NAMES if kind in fields)
 
 
 def _posture(fields: Fields) -> dict[str, Scalar]:
