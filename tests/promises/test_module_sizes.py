@@ -19,6 +19,7 @@ LAST_RESORTS: Final = frozenset(
         "pdp/web/errors.py",
         "pdp/web/front.py",
         "pdp/worker/loop.py",
+        "pdp/store/decision_log.py",  # records that could not be written wait, whatever the error
         "pdp/store/group_commit.py",  # carries what was raised over to the thread it belongs to
     }
 )
