@@ -22,11 +22,6 @@ LARGEST_SKEW: Final = timedelta(seconds=2)
 
 #: Each rests on those before it.
 _ORDER: Final = ("database", "schema", "keys", "policies", "sources", "records", "outbox", "clock")
-_CONFIGURED: Final = (
-    ("keys", "run `pdp init`"),
-    ("policies", "run `pdp policy lint`"),
-    ("sources", "mend what is wrong with the database first"),
-)
 _ONE: Final = Statement("SELECT 1")
 _READ_ONLY: Final = Statement("SELECT current_setting('transaction_read_only')")
 _DATABASE_TIME: Final = Statement("SELECT extract(epoch FROM clock_timestamp())")
@@ -124,7 +119,7 @@ def _configured(
         with database.read() as tx:
             configuration = configurations.current(tx)
     except (DomainError, *DRIVER_ERRORS) as error:
-        for name, cure in _CONFIGURED:
+        for name, cure in (("keys", "run `pdp init`"), ("policies", "run `pdp policy lint`")):
             yield Check(name=name, ok=False, detail=_told(error), cure=cure)
         return
     yield _keys(configuration, now)

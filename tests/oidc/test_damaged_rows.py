@@ -6,6 +6,7 @@ from pdp.domain.ids import SourceId
 from pdp.store import generations, sources
 from pdp.store.database import Statement
 from pdp.usecases.check_readiness import check_readiness
+from pdp.usecases.register_device import register_device
 from pdp.worker.timers import review_assessed_otherwise
 from tests.builders import NOW, SOURCE, an_envelope
 from tests.oidc.world import World
@@ -27,8 +28,10 @@ def damage(world: World, readings: str) -> None:
     """Damage what is known of ada's device, and let it be assessed on reading."""
     with world.database.write() as tx:
         tx.run(
-            Statement("UPDATE devices SET readings = :readings, assessed_with = 'older'"),
-            {"readings": readings},
+            Statement(
+                "UPDATE devices SET readings = :readings, assessed_with = 'older' WHERE id = :id"
+            ),
+            {"readings": readings, "id": world.ada.device},
         )
 
 
@@ -43,10 +46,15 @@ def test_a_token_is_inactive_while_the_devices_readings_cannot_be_read(world: Wo
 
 
 def test_the_sweep_goes_on_to_the_next_device(world: World):
+    with world.database.write() as tx:
+        rules = world.runtime.configurations.current(tx).rules
+        register_device(
+            tx, rules, owner=world.ada.subject, display_name="spare", actor="operator", now=NOW
+        )
+        tx.run(Statement("UPDATE devices SET assessed_with = 'older'"), {})
     damage(world, "{")
-    rules = world.runtime.configurations.latest.rules
 
-    assert review_assessed_otherwise(world.runtime, rules) == 0
+    assert review_assessed_otherwise(world.runtime, rules) == 1
 
 
 @pytest.mark.parametrize(
