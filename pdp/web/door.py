@@ -35,7 +35,7 @@ _ENDPOINTS: Final[dict[tuple[str, str], Endpoint]] = {
     ("POST", "/token"): endpoints.token,
     ("POST", "/introspect"): endpoints.introspect,
     ("POST", "/revoke"): endpoints.revoke,
-    ("GET", "/userinfo"): endpoints.userinfo,
+    ("GET", "/userinfo"): endpoints.userinfo_by_get,
     ("POST", "/userinfo"): endpoints.userinfo,
 }
 _WEBHOOKS: Final = "/webhooks/"
