@@ -26,6 +26,7 @@ from pdp.oidc.server import Server
 from pdp.oidc.userinfo import Challenge
 from pdp.oidc.userinfo import userinfo as claims_of
 from pdp.store.database import Transaction
+from pdp.usecases.configuration import Configuration
 
 _FORM = "application/x-www-form-urlencoded"
 _JSON = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
@@ -132,9 +133,12 @@ def _settled(
     An answer that rests on something that moved meanwhile is thrown away, and the request is
     looked at anew. Where that happens again and again: 503, and nothing was written.
     """
-    for _ in range(_TRIES):
+    configurations = server.runtime.configurations
+    for attempt in range(_TRIES):
         with server.runtime.database.read() as tx:
-            request = _request(server, call, parameters, tx)
+            # The one at hand may be out of date: then the first attempt finds that out.
+            configuration = configurations.current(tx) if attempt else configurations.at_hand(tx)
+            request = _request(server, call, parameters, tx, configuration)
             answer = _respond(server, request, respond)
         if answer is None:
             continue
@@ -151,7 +155,6 @@ def _respond(
     try:
         answer = respond(request)
     except Moved:
-        configurations.current(request.tx)
         return None
     except OAuth2Error as error:
         answer = server.refuse(request, error)
@@ -221,16 +224,21 @@ def _malformed(description: str) -> Answer:
     return Answer(status, orjson.dumps(body).decode(), list(headers))
 
 
-def _request(server: Server, call: Call, parameters: Parameters, tx: Transaction) -> OidcRequest:
-    runtime = server.runtime
+def _request(
+    server: Server,
+    call: Call,
+    parameters: Parameters,
+    tx: Transaction,
+    configuration: Configuration,
+) -> OidcRequest:
     return OidcRequest(
         "POST",
         parameters,
         authorization=call.authorization,
         address=call.address,
         tx=tx,
-        configuration=runtime.configurations.at_hand(tx),
-        now=runtime.clock(),
+        configuration=configuration,
+        now=server.runtime.clock(),
     )
 
 

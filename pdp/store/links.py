@@ -184,7 +184,11 @@ class PostgresqlLink:
 def _text(value: Value) -> bytes | None:
     if value is None:
         return None
-    return value.encode() if isinstance(value, str) else str(value).encode()
+    text = value.encode() if isinstance(value, str) else str(value).encode()
+    if b"\0" in text:
+        # libpq would stop reading there, and another value would be looked up or stored.
+        raise psycopg.DataError("PostgreSQL keeps no text with a NUL character")
+    return text
 
 
 def _row(result: "pq.abc.PGresult", number: int, columns: tuple[int, ...]) -> Row:

@@ -43,6 +43,8 @@ def judge(configuration: Configuration, facts: Facts) -> Judged:
 def count_again(judged: Judged) -> None:
     """Count a decision that was taken before on the same facts, and answered again."""
     metrics.decided_again(judged.facts.channel, judged.decision.outcome.wire)
+    if judged.decision.fail_open:
+        metrics.failed_open()
 
 
 def judge_held(

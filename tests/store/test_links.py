@@ -62,6 +62,21 @@ def test_a_broken_promise_of_the_schema_is_no_outage(database: Database):
         assert tx.one(_TEXT, {"id": "usr_2"}) is None
 
 
+def test_a_value_with_a_nul_character_never_passes_for_what_stands_before_it(database: Database):
+    with database.write() as tx:
+        tx.run(_INSERT, ADA)
+
+    def found() -> bool:
+        with database.read() as tx:
+            return tx.one(_TEXT, {"id": "usr_1\0other"}) is not None
+
+    if database.is_sqlite:
+        assert not found()
+    else:
+        with pytest.raises(psycopg.DataError, match="NUL"):
+            found()
+
+
 def test_a_connection_that_the_server_ended_is_an_outage_and_the_next_one_works(
     postgresql_url: str,
 ):
