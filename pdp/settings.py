@@ -91,8 +91,8 @@ class DatabaseSettings(Section):
 
     url: str = "sqlite:///var/pratique.db"
     """SQLAlchemy URL: `sqlite:///path` (one machine) or `postgresql+psycopg://…`."""
-    pool_size: Annotated[int, Field(ge=1, le=100)] = 8
-    """Connections each process keeps open."""
+    pool_size: Annotated[int, Field(ge=1, le=100)] = 24
+    """Most connections of a process; fewer than its threads, and they wait for one another."""
     busy_timeout: Seconds = timedelta(seconds=10)
     """How long a writer waits for another before it answers 503."""
 

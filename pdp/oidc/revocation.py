@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 from authlib.oauth2.rfc6749 import InvalidGrantError, InvalidRequestError
 
 from pdp.domain.client import Client
-from pdp.domain.events import Action, Event
+from pdp.domain.events import Action
 from pdp.domain.ids import GrantId
 from pdp.domain.session import EndReason
+from pdp.oidc import steps
 from pdp.oidc.introspection import verify_access_token
 from pdp.oidc.issue import Issuer
 from pdp.oidc.request import OidcRequest
-from pdp.store import audit, grants, tokens
+from pdp.store import tokens
 from pdp.store.database import Transaction
 from pdp.store.standings import Held, held_grant
 
@@ -55,26 +56,11 @@ def revoke(issuer: Issuer, request: OidcRequest, caller: Client) -> None:
 
 
 def _revoke_grant(request: OidcRequest, caller: Client, held: Held) -> None:
-    grant_id, now = held.grant.id, request.now
     if held.grant.client != caller.id:
         raise _foreign()
-
-    def revoke_grant(tx: Transaction) -> bool:
-        if grants.revoke_grant(tx, grant_id, EndReason.REVOKED, now):
-            audit.append(
-                tx,
-                Event(
-                    at=now,
-                    actor=caller.id,
-                    action=Action.GRANT_REVOKED,
-                    kind="grant",
-                    object_id=grant_id,
-                    detail={"reason": EndReason.REVOKED.value},
-                ),
-            )
-        return True
-
-    request.changes.then(revoke_grant)
+    steps.end_family(
+        request, held.grant.id, EndReason.REVOKED, Action.GRANT_REVOKED, actor=caller.id
+    )
 
 
 def _foreign() -> InvalidGrantError:

@@ -69,8 +69,15 @@ def narrow(request: OidcRequest, grant_id: GrantId, ends: datetime) -> None:
     request.changes.then(bring_forward)
 
 
-def end_family(request: OidcRequest, grant_id: GrantId, reason: EndReason, action: Action) -> None:
-    """Revoke a grant with all its tokens, and say in the audit log why."""
+def end_family(
+    request: OidcRequest,
+    grant_id: GrantId,
+    reason: EndReason,
+    action: Action,
+    *,
+    actor: str = "server",
+) -> None:
+    """Revoke a grant with all its tokens, and say in the audit log who did and why."""
     now = request.now
 
     def end(tx: Transaction) -> bool:
@@ -79,7 +86,7 @@ def end_family(request: OidcRequest, grant_id: GrantId, reason: EndReason, actio
                 tx,
                 Event(
                     at=now,
-                    actor="server",
+                    actor=actor,
                     action=action,
                     kind="grant",
                     object_id=grant_id,

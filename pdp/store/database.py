@@ -62,15 +62,19 @@ class Transaction:
     together whichever way each was written.
     """
 
-    __slots__ = ("_link", "_orm", "_sqlite")
+    __slots__ = ("_link", "_orm", "_sqlite", "is_reading")
 
-    def __init__(self, link: Link, *, sqlite: bool) -> None:
+    def __init__(self, link: Link, *, sqlite: bool, reading: bool = False) -> None:
         self._link = link
         self._sqlite = sqlite
+        #: Whether nothing may be written: there is no transaction that would hold it together.
+        self.is_reading = reading
         self._orm: Session | None = None
 
     def run(self, statement: Statement, parameters: Mapping[str, Value]) -> int:
-        """Execute a change; return how many rows it touched."""
+        """Execute a change; return how many rows it touched. RuntimeError where one only reads."""
+        if self.is_reading:
+            raise RuntimeError("a change needs Database.write(), and this only reads")
         self.flush()
         return self._link.run(statement, parameters)
 
@@ -319,7 +323,7 @@ class Reading:
             self._link = self._database.lend()
         except _DATABASE_ERRORS as error:
             raise self._database.unavailable(error) from error
-        self._tx = Transaction(self._link, sqlite=self._database.is_sqlite)
+        self._tx = Transaction(self._link, sqlite=self._database.is_sqlite, reading=True)
         return self._tx
 
     def __exit__(

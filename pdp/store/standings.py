@@ -153,9 +153,10 @@ def hold_still(tx: Transaction, subject_id: SubjectId, device_id: DeviceId | Non
     """Let no signal or administrator change person or device before this transaction commits.
 
     Call it before the facts are read: a grant that is given here is then older than any later
-    change, which finds it and ends it. SQLite has one writer and needs nothing.
+    change, which finds it and ends it. SQLite has one writer and needs nothing; nor does who
+    only reads, and gives nothing.
     """
-    if tx.is_sqlite:
+    if tx.is_sqlite or tx.is_reading:
         return
     if device_id is not None:
         tx.one(_HOLD_DEVICE, {"id": device_id})

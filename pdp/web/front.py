@@ -9,7 +9,7 @@ name, and a proxy may clean only the second.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from io import BytesIO
@@ -19,7 +19,8 @@ from threading import Thread
 from typing import Any, Final, Protocol
 
 import structlog
-from werkzeug.exceptions import RequestTimeout, ServiceUnavailable
+from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]
+from werkzeug.exceptions import BadRequest, LengthRequired, RequestTimeout, ServiceUnavailable
 
 from pdp.web.context import RAISED
 from pdp.web.gate import WsgiApplication
@@ -61,14 +62,10 @@ class RsgiScope(Protocol):
 
 
 class RsgiProtocol(Protocol):
-    """How a body is asked for, whole or in chunks, and the answer is sent."""
+    """How the body is asked for, and the answer is sent."""
 
     def __call__(self) -> Awaitable[bytes]:
-        """Return the whole body."""
-        ...
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        """Return the chunks of the body."""
+        """Return the whole body; ProtocolClosed if the sender went away before its end."""
         ...
 
     def response_bytes(self, status: int, headers: Headers, body: bytes) -> None:
@@ -160,16 +157,28 @@ class Front:
         environ = environ_of(scope)
         path = environ["PATH_INFO"]
         pool = self._programs if self._is_program(scope.method, path) else self._pages
-        await self._take_in(environ, protocol)
+        try:
+            await self._take_in(environ, protocol)
+        except ProtocolClosed:
+            # Whoever sent half a request hears no answer, and nothing was done.
+            return
         answered = await pool.answer(environ, self._loop)
         protocol.response_bytes(answered.status, answered.headers, answered.body)
 
     async def _take_in(self, environ: Environ, protocol: RsgiProtocol) -> None:
         """Put the body into the environ, or the error that the application will word."""
-        stated = environ.get("CONTENT_LENGTH")
-        if stated is None and "HTTP_TRANSFER_ENCODING" not in environ:
+        if "HTTP_TRANSFER_ENCODING" in environ:
+            # Chunks arrive here without a word of whether the last one was the last: half a body
+            # would be taken for a whole one (RFC 9110 §15.5.12).
+            environ[RAISED] = LengthRequired("Send the body with a Content-Length.")
             return
-        length = self._largest if stated is None else int(stated)
+        stated = environ.get("CONTENT_LENGTH")
+        if stated is None:
+            return
+        if not (stated.isascii() and stated.isdigit()):
+            environ[RAISED] = BadRequest()
+            return
+        length = int(stated)
         if length > self._largest:
             # Not read at all; the application refuses it by the length.
             return
@@ -180,24 +189,13 @@ class Front:
         self._held += weight
         try:
             async with asyncio.timeout(self._body_within):
-                body = await (protocol() if stated else self._gathered(protocol))
+                body = await protocol()
         except TimeoutError:
             environ[RAISED] = RequestTimeout()
             return
         finally:
             self._held -= weight
-        environ.pop("HTTP_TRANSFER_ENCODING", None)
-        environ["CONTENT_LENGTH"] = str(len(body))
         environ["wsgi.input"] = BytesIO(body)
-
-    async def _gathered(self, protocol: RsgiProtocol) -> bytes:
-        """Return a body of unknown length, cut just beyond the limit."""
-        body = bytearray()
-        async for chunk in protocol:
-            body += chunk
-            if len(body) > self._largest:
-                break
-        return bytes(body)
 
 
 def environ_of(scope: RsgiScope) -> Environ:

@@ -52,6 +52,13 @@ def test_a_change_that_was_not_committed_is_gone(database: Database):
         assert tx.one(_TEXT, {"id": "usr_1"}) is None
 
 
+def test_who_only_reads_cannot_write(database: Database):
+    with pytest.raises(RuntimeError, match="only reads"), database.read() as tx:
+        tx.run(_INSERT, ADA)
+    with database.read() as tx:
+        assert tx.one(_TEXT, {"id": "usr_1"}) is None
+
+
 def test_a_broken_promise_of_the_schema_is_no_outage(database: Database):
     with database.write() as tx:
         tx.run(_INSERT, ADA)

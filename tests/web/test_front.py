@@ -5,6 +5,7 @@ import threading
 from dataclasses import dataclass, field
 
 import pytest
+from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]
 
 from pdp.web.context import RAISED
 from pdp.web.front import MOST_HELD, Front, Pool, environ_of
@@ -48,13 +49,9 @@ class Exchange:
         self.answer: tuple[int, dict[str, str], bytes] = (0, {}, b"")
 
     async def __call__(self):
-        return b"".join([piece async for piece in self])
-
-    async def __aiter__(self):
-        for piece in self.pieces:
-            if piece is None:
-                await asyncio.Event().wait()
-            yield piece
+        if None in self.pieces:
+            await asyncio.Event().wait()
+        return b"".join(self.pieces)
 
     def response_bytes(self, status, headers, body):
         self.answer = (status, dict(headers), body)
@@ -126,17 +123,39 @@ def test_a_stated_length_beyond_the_limit_is_not_read():
     assert body == b""
 
 
-def test_a_body_without_a_length_is_cut_beyond_the_limit_and_known_to_be_too_long():
-    lengths = []
+@pytest.mark.parametrize("stated", [[], sized(1)], ids=["chunks", "chunks-and-length"])
+def test_chunks_are_refused_because_half_of_them_would_pass_for_all(stated):
+    chunked = Scope(lines=[*stated, ("transfer-encoding", "chunked")])
 
-    def measure(environ, start_response):
-        lengths.append((environ["CONTENT_LENGTH"], "HTTP_TRANSFER_ENCODING" in environ))
+    [(_, _, body)] = served((chunked, Exchange(b"x", None)))
+
+    assert body == b"LengthRequired"
+
+
+def test_half_a_body_whose_sender_went_away_reaches_nobody():
+    asked = []
+
+    class Gone(Exchange):
+        async def __call__(self):
+            raise ProtocolClosed
+
+    def note(environ, start_response):
+        asked.append(environ)
         return tell(environ, start_response)
 
-    chunked = Scope(lines=[("transfer-encoding", "chunked")])
-    served((chunked, Exchange(b"x" * LIMIT, b"y", None)), application=measure)
+    [answer] = served((Scope(lines=sized(4)), Gone(b"a")), application=note)
 
-    assert lengths == [(str(LIMIT + 1), False)]
+    assert not asked
+    assert answer == (0, {}, b"")
+
+
+@pytest.mark.parametrize("lengths", [["5", "5"], ["-1"], ["+5"], ["five"], [""]])
+def test_a_length_that_is_no_number_is_an_error_that_the_application_words(lengths):
+    scope = Scope(lines=[("content-length", length) for length in lengths])
+
+    [(status, _, body)] = served((scope, Exchange(b"abcde")))
+
+    assert (status, body) == (200, b"BadRequest")
 
 
 def test_bodies_that_would_fill_the_memory_are_refused():
