@@ -30,3 +30,11 @@ class Runtime:
     passwords: Passwords
     rate_limiter: RateLimiter
     outbound: Outbound
+
+    def close(self) -> None:
+        """Write the records that wait, then close what is open; Unavailable if they cannot be."""
+        try:
+            self.decision_log.close()
+        finally:
+            self.outbound.close()
+            self.database.close()

@@ -15,6 +15,7 @@ from psycopg import sql
 from pdp.store.database import Database
 from pdp.store.schema import upgrade
 from tests.builders import NOW, FrozenClock
+from tests.deployment import close_decision_logs
 from tests.servers import ServerMissing, postgresql_server, redis_server
 
 # A busy machine makes an example slow, not wrong.
@@ -31,6 +32,12 @@ _QUIET_CHROMIUM = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+
+@pytest.fixture(autouse=True)
+def _no_log_outlives_its_test() -> Iterator[None]:
+    yield
+    close_decision_logs()
 
 
 @pytest.fixture
@@ -94,6 +101,7 @@ def database(database_url: str) -> Iterator[Database]:
     """An empty, migrated database, of both kinds in turn."""
     database = Database.open(database_url)
     yield database
+    close_decision_logs()
     database.close()
 
 

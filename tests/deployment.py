@@ -5,6 +5,7 @@ Everything is made by the product's own functions; a test changes what it is abo
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.resources import files
@@ -16,6 +17,7 @@ from pydantic import SecretStr
 from pdp.clock import new_secret
 from pdp.domain.access import Strength
 from pdp.domain.client import Client
+from pdp.domain.errors import Unavailable
 from pdp.domain.ids import ClientId, DeviceId, GrantId, SessionId, SourceId, SubjectId
 from pdp.domain.session import Grant
 from pdp.domain.signal import DeviceName, NameKind, RiskLevel, Signal
@@ -39,6 +41,7 @@ from pdp.store.arrivals import Arrival
 from pdp.store.database import Database, Transaction
 from pdp.store.decision_log import DecisionLog
 from pdp.store.documents import DocumentKind
+from pdp.store.engine import DRIVER_ERRORS
 from pdp.store.envelope import new_master_key
 from pdp.store.signing_keys import StoredKey
 from pdp.usecases.configuration import Configurations
@@ -59,6 +62,7 @@ from tests.builders import (
 
 RULES: Final = default_rules()
 SERIAL: Final = DeviceName(NameKind.SERIAL, "C02XK1")
+_logs: list[tuple[DecisionLog, Database]] = []
 KEY: Final = generate("ES256", signs_from=NOW - timedelta(days=1))
 
 
@@ -87,6 +91,22 @@ def a_deployment(
     return a_runtime(database, clock or FrozenClock())
 
 
+def a_decision_log(database: Database) -> DecisionLog:
+    """A log whose thread ends with the test, whatever became of the database."""
+    log = DecisionLog(database)
+    _logs.append((log, database))
+    return log
+
+
+def close_decision_logs() -> None:
+    """End what `a_decision_log` began: a thread that goes on trying would tell later tests."""
+    while _logs:
+        log, database = _logs.pop()
+        with suppress(Unavailable, *DRIVER_ERRORS):
+            log.close()
+        database.close()
+
+
 def a_runtime(database: Database, clock: FrozenClock) -> Runtime:
     """One process on a database that is set up; plain http to loopback is open to it."""
     outbound = OutboundSettings(
@@ -104,7 +124,7 @@ def a_runtime(database: Database, clock: FrozenClock) -> Runtime:
         database=database,
         envelope=envelope,
         configurations=Configurations(envelope),
-        decision_log=DecisionLog(database),
+        decision_log=a_decision_log(database),
         passwords=cheap_passwords(),
         rate_limiter=a_limiter(),
         outbound=Outbound(outbound),

@@ -27,8 +27,7 @@ def opened_runtime() -> Iterator[Runtime]:
     except sa.exc.OperationalError as error:
         raise _down() from error
     finally:
-        runtime.outbound.close()
-        runtime.database.close()
+        runtime.close()
 
 
 def built_runtime(settings: Settings) -> Runtime:

@@ -47,8 +47,7 @@ def run(settings: Settings, parts: Sequence[str]) -> None:
         check_deployment(runtime)
         _supervise(runtime, parts)
     finally:
-        runtime.outbound.close()
-        runtime.database.close()
+        runtime.close()
 
 
 def check_listening(settings: Settings, parts: Sequence[str]) -> None:

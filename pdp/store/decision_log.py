@@ -104,12 +104,16 @@ class DecisionLog:
                 self._put_back(rows, repeats)
 
     def close(self) -> None:
-        """Write what is left and stop."""
+        """Write what is left and stop; what raises says why that could not be written."""
         self._stopping = True
         self._due.set()
         if self._thread is not None:
             self._thread.join()
-        self.flush()
+        try:
+            self.flush()
+        finally:
+            # Nothing waits any more: it is written, or goes with this process.
+            metrics.records_waited(0)
 
     def _write(self, rows: list[dict[str, Value]], repeats: Mapping[DecisionId, int]) -> None:
         with self._database.write() as tx:

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from pdp import metrics
 from pdp.clock import Clock
 from pdp.domain.errors import DomainError
 from pdp.store import outbox, schema
 from pdp.store.database import Database, Statement
-from pdp.store.decision_log import GRACE
 from pdp.store.engine import DRIVER_ERRORS
 from pdp.store.schema import SchemaMismatch
 from pdp.usecases.configuration import Configuration, Configurations
@@ -21,7 +19,7 @@ LONGEST_LAG: Final = timedelta(seconds=60)
 LARGEST_SKEW: Final = timedelta(seconds=2)
 
 #: Each rests on those before it.
-_ORDER: Final = ("database", "schema", "keys", "policies", "sources", "records", "outbox", "clock")
+_ORDER: Final = ("database", "schema", "keys", "policies", "sources", "outbox", "clock")
 _ONE: Final = Statement("SELECT 1")
 _READ_ONLY: Final = Statement("SELECT current_setting('transaction_read_only')")
 _DATABASE_TIME: Final = Statement("SELECT extract(epoch FROM clock_timestamp())")
@@ -66,7 +64,6 @@ def check_readiness(database: Database, configurations: Configurations, clock: C
         (
             *found,
             *_configured(database, configurations, clock()),
-            _check("records", _records, "see the log for why, and mend the database"),
             _check("outbox", lambda: _outbox(database, clock), "start a worker: `pdp worker`"),
             _check("clock", lambda: _clock(database, clock), "synchronise the clocks (NTP)"),
         )
@@ -163,14 +160,6 @@ def _sources(configuration: Configuration) -> Check:
         f" {first.problem}",
         cure=f"restore the row, or run `pdp source rotate-secret {first.id}`",
     )
-
-
-def _records() -> tuple[bool, str]:
-    waiting = metrics.records_waiting()
-    if waiting <= GRACE:
-        return True, "decisions are recorded in time"
-    seconds = int(waiting.total_seconds())
-    return False, f"decisions have waited {seconds} s to be recorded: checks are answered 503"
 
 
 def _outbox(database: Database, clock: Clock) -> tuple[bool, str]:

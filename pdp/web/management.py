@@ -15,6 +15,7 @@ from pdp import metrics
 from pdp.domain.errors import Unavailable
 from pdp.runtime import Runtime
 from pdp.store import jobs, outbox
+from pdp.store.decision_log import GRACE
 from pdp.usecases.check_readiness import Check, Readiness, check_readiness
 
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
@@ -58,7 +59,7 @@ class Management:
     def _readiness(self) -> tuple[HTTPStatus, str, bytes]:
         runtime = self._runtime
         found = check_readiness(runtime.database, runtime.configurations, runtime.clock)
-        readiness = Readiness((*found.checks, *self._own_checks()))
+        readiness = Readiness((*found.checks, _records(), *self._own_checks()))
         status = HTTPStatus.OK if readiness.is_ready else HTTPStatus.SERVICE_UNAVAILABLE
         document = {
             "status": "ready" if readiness.is_ready else "not ready",
@@ -81,3 +82,17 @@ class Management:
         waiting = states.get("ready", 0) + states.get("running", 0)
         text = metrics.exposition(waiting=waiting, dead=states.get("dead", 0), oldest=oldest)
         return HTTPStatus.OK, metrics.CONTENT_TYPE, text
+
+
+def _records() -> Check:
+    """Whether answered checks are recorded; only the server's own processes can tell."""
+    waiting = metrics.records_waiting()
+    if waiting <= GRACE:
+        return Check(name="records", ok=True, detail="decisions are recorded in time")
+    return Check(
+        name="records",
+        ok=False,
+        detail=f"decisions have waited {int(waiting.total_seconds())} s to be recorded:"
+        " checks are answered 503",
+        cure="see the log for why, and mend the database",
+    )

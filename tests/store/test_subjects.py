@@ -42,7 +42,7 @@ def test_a_username_is_taken_once(database, ada):
 
 
 def test_who_does_not_exist_is_not_found(database):
-    with database.read() as tx:
+    with database.write() as tx:
         assert subjects.find(tx, "nobody") is None
         with pytest.raises(NotFound):
             subjects.get(tx, NOBODY)

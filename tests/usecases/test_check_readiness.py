@@ -5,10 +5,8 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from pdp import metrics
 from pdp.store import documents, jobs, schema
 from pdp.store.database import Database, Statement
-from pdp.store.decision_log import GRACE
 from pdp.store.documents import DocumentKind
 from pdp.usecases.check_readiness import LONGEST_LAG, check_readiness
 from pdp.usecases.configuration import Configurations
@@ -131,18 +129,6 @@ def test_a_database_that_takes_no_writes_is_named(postgresql_url):
     assert not check.ok
     assert "takes no writes" in check.detail
     database.close()
-
-
-def test_records_that_cannot_be_written_are_named_until_they_are(database, clock):
-    runtime = a_deployment(database, clock)
-    metrics.records_waited((GRACE + SECOND).total_seconds())
-
-    wrong = _wrong(runtime)
-    metrics.records_waited(0)
-
-    assert wrong.keys() == {"records"}
-    assert "11 s" in wrong["records"].detail
-    assert _wrong(runtime) == {}
 
 
 def test_a_database_that_is_down_makes_everything_not_ready(tmp_path):

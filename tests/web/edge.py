@@ -9,11 +9,11 @@ from pdp.outbound.client import Outbound
 from pdp.runtime import Runtime
 from pdp.settings import Settings
 from pdp.store.database import Database
-from pdp.store.decision_log import DecisionLog
 from pdp.usecases.configuration import Configurations
 from pdp.web import context, errors, security
 from pdp.web.security import require_csrf
 from tests.builders import FrozenClock, a_limiter, an_envelope, cheap_passwords
+from tests.deployment import a_decision_log
 
 ISSUER = "https://login.example"
 
@@ -31,7 +31,7 @@ def an_edge(folder: Path, **settings: object) -> Flask:
         database=database,
         envelope=envelope,
         configurations=Configurations(envelope),
-        decision_log=DecisionLog(database),
+        decision_log=a_decision_log(database),
         passwords=cheap_passwords(),
         rate_limiter=a_limiter(),
         outbound=Outbound(chosen.outbound),

@@ -3,13 +3,16 @@
 import io
 import json
 from contextlib import closing
+from datetime import timedelta
 from typing import Any
 from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
 
 import pytest
 
+from pdp import metrics
 from pdp.store import jobs
+from pdp.store.decision_log import GRACE
 from pdp.usecases.check_readiness import Check
 from pdp.web.management import Management
 from tests.builders import NOW, FrozenClock
@@ -67,6 +70,18 @@ def test_a_part_that_died_is_not_ready(database, clock):
 
     assert status == 503
     assert json.loads(body)["checks"]["worker"]["cure"] == "look"
+
+
+def test_records_that_cannot_be_written_are_named_until_they_are(database, clock):
+    management = Management(a_deployment(database, clock))
+    metrics.records_waited((GRACE + timedelta(seconds=1)).total_seconds())
+
+    status, body = _get(management, "/readyz")
+    metrics.records_waited(0)
+
+    assert status == 503
+    assert "11 s" in json.loads(body)["checks"]["records"]["detail"]
+    assert _get(management, "/readyz")[0] == 200
 
 
 def test_metrics_tell_of_the_jobs(database, clock):

@@ -106,8 +106,7 @@ class DemoFolder:
         try:
             yield runtime
         finally:
-            runtime.outbound.close()
-            runtime.database.close()
+            runtime.close()
 
     def log(self, program: str) -> Path:
         """Return where a program's output goes."""
