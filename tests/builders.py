@@ -11,6 +11,9 @@ from ipaddress import ip_address
 from typing import Any, Final
 
 from argon2 import PasswordHasher
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pdp.domain.access import (
     AuthenticationFacts,
@@ -195,6 +198,20 @@ def a_device_assertion(
     return sign_device_assertion(
         jwk, device=DeviceId("dev_1"), issuer=issuer, nonce="nonce-1", jti="jti-1", now=now
     )
+
+
+CERTIFIED_FROM: Final = datetime(2026, 1, 1, tzinfo=UTC)
+CERTIFIED_UNTIL: Final = datetime(2099, 1, 1, tzinfo=UTC)
+
+
+def a_certificate(
+    name: str = "dev_1", *, since: datetime = CERTIFIED_FROM, until: datetime = CERTIFIED_UNTIL
+) -> bytes:
+    """A certificate that a device signed itself, in DER; who signs is for the proxy to check."""
+    key = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+    whose = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    certificate = x509.CertificateBuilder(whose, whose, key.public_key(), 1, since, until)
+    return certificate.sign(key, None).public_bytes(serialization.Encoding.DER)
 
 
 # People, their sessions and passwords

@@ -8,6 +8,7 @@ import click
 
 from pdp.cli.agent import assert_device, enrol
 from pdp.cli.context import pass_runtime
+from pdp.cli.device_certificate import enrol_certificate
 from pdp.cli.failures import Failed
 from pdp.cli.invocation import Output, actor, current
 from pdp.cli.output import say, show
@@ -37,6 +38,7 @@ def device() -> None:
 
 device.add_command(enrol)
 device.add_command(assert_device)
+device.add_command(enrol_certificate)
 
 
 @device.command("enrol-token")

@@ -30,13 +30,23 @@ def identify(evidence: RequestEvidence) -> CertificateClaim | MalformedEvidence 
     if encoded is None:
         return _malformed("Client-Cert is no byte sequence of at most 16 KiB")
     try:
-        der = base64.b64decode(encoded[1], validate=True)
-        certificate = x509.load_der_x509_certificate(der)
-        not_before, not_after = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    except (binascii.Error, ValueError, x509.InvalidVersion):
+        return claim_of(base64.b64decode(encoded[1], validate=True))
+    except (binascii.Error, ValueError):
         return _malformed("Client-Cert holds no X.509 certificate")
+
+
+def claim_of(der: bytes) -> CertificateClaim:
+    """Return what the certificate claims once its key is proved; ValueError if it is none."""
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+    except x509.InvalidVersion as error:
+        raise ValueError(str(error)) from error
     thumbprint = base64.urlsafe_b64encode(hashlib.sha256(der).digest()).rstrip(b"=").decode()
-    return CertificateClaim(key=thumbprint, not_before=not_before, not_after=not_after)
+    return CertificateClaim(
+        key=thumbprint,
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+    )
 
 
 def _malformed(problem: str) -> MalformedEvidence:

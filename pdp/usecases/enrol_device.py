@@ -11,6 +11,7 @@ from pdp.domain.ids import DeviceId, SubjectId
 from pdp.policy.rules import Rules
 from pdp.store import audit, device_keys, devices
 from pdp.store.database import Transaction
+from pdp.store.device_keys import Enrolment
 from pdp.store.exposures import Origin
 from pdp.usecases.reassess_device import reassess_device
 from pdp.usecases.register_device import register_device
@@ -34,6 +35,14 @@ class Credential:
     method: str
     key: str
     jwk: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """What a device tells of itself: it fills in what nobody has said."""
+
+    display_name: str
+    platform: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,31 +73,51 @@ def enrol_device(
     enrolment = device_keys.consume_enrolment_token(tx, token_digest, now=now)
     if enrolment is None:
         return EnrolmentRefused.TOKEN_NOT_GOOD
+    return enrol_for(
+        tx,
+        enrolment,
+        credential,
+        rules,
+        display_name=display_name,
+        platform=platform,
+        actor=enrolment.subject,
+        now=now,
+    )
+
+
+def enrol_for(
+    tx: Transaction,
+    enrolment: Enrolment,
+    credential: Credential,
+    rules: Rules,
+    *,
+    display_name: str = "",
+    platform: str | None = None,
+    actor: str,
+    now: datetime,
+) -> Enrolled | EnrolmentRefused:
+    """Enrol the credential as the enrolment allows; `actor` is who vouches that the device has it.
+
+    Raises Conflict if it was enrolled before.
+    """
+    told = _Told(display_name=display_name, platform=platform)
+    owner = enrolment.subject
     if enrolment.device is None:
         device_id = register_device(
             tx,
             rules,
-            owner=enrolment.subject,
+            owner=owner,
             display_name=display_name,
             platform=platform,
-            actor=enrolment.subject,
+            actor=actor,
             now=now,
         )
     else:
         device_id = enrolment.device
-        taken = _take_over(
-            tx,
-            device_id,
-            enrolment.subject,
-            rules,
-            display_name=display_name,
-            platform=platform,
-            now=now,
-        )
-        if not taken:
+        if not _take_over(tx, device_id, owner, told, rules, actor=actor, now=now):
             return EnrolmentRefused.DEVICE_NOT_THEIRS
-    add_credential(tx, device_id, credential, actor=enrolment.subject, now=now)
-    return Enrolled(device=device_id, owner=enrolment.subject)
+    add_credential(tx, device_id, credential, actor=actor, now=now)
+    return Enrolled(device=device_id, owner=owner)
 
 
 def add_credential(
@@ -122,10 +151,10 @@ def _take_over(
     tx: Transaction,
     device_id: DeviceId,
     subject: SubjectId,
+    told: _Told,
     rules: Rules,
     *,
-    display_name: str,
-    platform: str | None,
+    actor: str,
     now: datetime,
 ) -> bool:
     """Make a record that is nobody's the person's; False if it is somebody else's, or gone."""
@@ -138,10 +167,10 @@ def _take_over(
     device = replace(
         known,
         owner=known.owner or subject,
-        display_name=known.display_name or display_name,
-        platform=known.platform or platform,
+        display_name=known.display_name or told.display_name,
+        platform=known.platform or told.platform,
     )
     if device != known:
         origin = Origin(event_time=now, received_at=now, committed_at=now)
-        reassess_device(tx, before, device, rules, origin, actor=subject, now=now)
+        reassess_device(tx, before, device, rules, origin, actor=actor, now=now)
     return True

@@ -8,6 +8,7 @@ from pdp.domain.ids import DeviceId, SubjectId
 from pdp.jose.device_enrolment import token_digest
 from pdp.store import audit, device_keys, devices, subjects
 from pdp.store.database import Transaction
+from pdp.store.device_keys import Enrolment
 
 
 def offer_enrolment(
@@ -25,13 +26,7 @@ def offer_enrolment(
     With a `device_id` it binds that record, for example one that signals speak of already.
     NotFound if there is no such person or device, Conflict if the person's account is shut.
     """
-    subject = subjects.get(tx, subject_id)
-    if subject.is_disabled:
-        raise Conflict(
-            f"{subject.username} is disabled: `pdp user enable {subject.username}` comes first"
-        )
-    if device_id is not None and devices.load(tx, device_id) is None:
-        raise NotFound("device", device_id)
+    check_enrolment(tx, Enrolment(subject=subject_id, device=device_id))
     device_keys.create_enrolment_token(
         tx,
         token_digest(token),
@@ -52,3 +47,14 @@ def offer_enrolment(
             detail=detail,
         ),
     )
+
+
+def check_enrolment(tx: Transaction, enrolment: Enrolment) -> None:
+    """NotFound if there is no such person or device, Conflict if the person's account is shut."""
+    subject = subjects.get(tx, enrolment.subject)
+    if subject.is_disabled:
+        raise Conflict(
+            f"{subject.username} is disabled: `pdp user enable {subject.username}` comes first"
+        )
+    if enrolment.device is not None and devices.load(tx, enrolment.device) is None:
+        raise NotFound("device", enrolment.device)

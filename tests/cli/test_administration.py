@@ -1,7 +1,8 @@
 """What an operator does by hand on day one: each thing has a command, and shows secrets once."""
 
 import json
-from datetime import timedelta
+import ssl
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -17,6 +18,7 @@ from pdp.usecases.client_secrets import client_pepper, secret_digest
 from pdp.usecases.register_device import register_device
 from tests.builders import (
     NOW,
+    a_certificate,
     a_session,
     a_task,
     authentication_facts,
@@ -26,6 +28,7 @@ from tests.builders import (
 )
 from tests.deployment import RULES
 
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 CALLBACK = "https://wiki.example/callback"
 
 
@@ -424,6 +427,51 @@ def test_a_token_that_would_miss_what_signals_say_is_warned_of(shell, ada):
 @pytest.mark.usefixtures("ada")
 def test_a_token_is_not_warned_of_where_every_device_is_somebodys(shell):
     assert "--device" not in shell.told("device", "enrol-token", "ada")
+
+
+@pytest.mark.parametrize("form", [bytes, lambda der: ssl.DER_cert_to_PEM_cert(der).encode()])
+def test_a_certificate_makes_a_device_or_joins_one(shell, ada, form):
+    path = shell.folder / "mac.crt"
+    path.write_bytes(form(a_certificate()))
+    made = shell.result("device", "enrol-certificate", "ada", str(path), "--name", "Ada's Mac")
+    path.write_bytes(form(a_certificate("renewed")))
+    joined = shell.result("device", "enrol-certificate", "ada", str(path), "--device", ada)
+
+    assert made["device"] != joined["device"] == ada
+    assert shell.result("device", "show", ada)["keys"] == [
+        f"client_certificate {joined['certificate']}"
+    ]
+    assert shell.result("device", "show", made["device"])["name"] == "Ada's Mac"
+    assert "enrolled before" in shell.refused("device", "enrol-certificate", "ada", str(path))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "no X.509 certificate"),
+        (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "no X.509"),
+        (b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "no X.509"),
+        (a_certificate(since=LONG_AGO, until=LONG_AGO + timedelta(days=1)), "was over at 2020"),
+    ],
+    ids=["empty", "broken", "a-key", "over"],
+)
+@pytest.mark.usefixtures("ada")
+def test_a_file_that_proves_nothing_enrols_nothing(shell, content, words):
+    path = shell.folder / "mac.crt"
+    path.write_bytes(content)
+
+    assert words in shell.refused("device", "enrol-certificate", "ada", str(path))
+
+
+def test_a_certificate_does_not_take_somebody_elses_device(shell, ada):
+    shell.result("user", "add", "eve")
+    path = shell.folder / "mac.crt"
+    path.write_bytes(a_certificate())
+
+    refused = shell.refused("device", "enrol-certificate", "eve", str(path), "--device", ada)
+
+    assert "somebody else's" in refused
+    assert shell.result("device", "show", ada)["keys"] == []
 
 
 def test_a_session_is_listed_and_ended(shell, ada):

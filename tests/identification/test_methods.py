@@ -3,12 +3,9 @@
 import base64
 import hashlib
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,26 +20,21 @@ from pdp.identification.evidence import (
 )
 from pdp.identification.strongest import examine, strongest_claim
 from pdp.jose.device_key import thumbprint
-from tests.builders import DEVICE_JWK, NOW, a_device_assertion
+from tests.builders import (
+    CERTIFIED_FROM,
+    CERTIFIED_UNTIL,
+    DEVICE_JWK,
+    NOW,
+    a_certificate,
+    a_device_assertion,
+)
 
 COOKIE = "k3yk3yk3yk3yk3yk3yk3yk3yk3yk3yk3yk3yk3yk3y0"
 ASSERTION = a_device_assertion()
 KID = thumbprint(DEVICE_JWK)
-NOT_BEFORE = datetime(2026, 1, 1, tzinfo=UTC)
-NOT_AFTER = datetime(2027, 1, 1, tzinfo=UTC)
 
 
-def _certificate():
-    key = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "dev_1")])
-    return (
-        x509.CertificateBuilder(name, name, key.public_key(), 1, NOT_BEFORE, NOT_AFTER)
-        .sign(key, None)
-        .public_bytes(serialization.Encoding.DER)
-    )
-
-
-DER = _certificate()
+DER = a_certificate()
 CLIENT_CERT = f":{base64.b64encode(DER).decode()}:"
 
 
@@ -87,7 +79,7 @@ def test_a_certificate_is_a_strong_claim_with_its_thumbprint_and_time():
     claim = strongest_claim(by_certificate(CLIENT_CERT))
 
     assert claim == CertificateClaim(
-        key=_b64(hashlib.sha256(DER).digest()), not_before=NOT_BEFORE, not_after=NOT_AFTER
+        key=_b64(hashlib.sha256(DER).digest()), not_before=CERTIFIED_FROM, not_after=CERTIFIED_UNTIL
     )
     assert (claim.method, claim.strength) == ("client_certificate", Strength.STRONG)
 
@@ -95,11 +87,11 @@ def test_a_certificate_is_a_strong_claim_with_its_thumbprint_and_time():
 @pytest.mark.parametrize(
     ("now", "valid"),
     [
-        (NOT_BEFORE - timedelta(seconds=1), False),
-        (NOT_BEFORE, True),
+        (CERTIFIED_FROM - timedelta(seconds=1), False),
+        (CERTIFIED_FROM, True),
         (NOW, True),
-        (NOT_AFTER, True),
-        (NOT_AFTER + timedelta(seconds=1), False),
+        (CERTIFIED_UNTIL, True),
+        (CERTIFIED_UNTIL + timedelta(seconds=1), False),
     ],
 )
 def test_a_certificate_counts_within_its_time_only(now, valid):
