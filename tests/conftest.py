@@ -5,16 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
-import psycopg
 import pytest
-import sqlalchemy as sa
 from playwright.sync_api import Browser, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
-from psycopg import sql
 
 from pdp.store.database import Database
-from pdp.store.schema import upgrade
 from tests.builders import NOW, FrozenClock
+from tests.databases import Databases, migrate
 from tests.deployment import close_decision_logs
 from tests.servers import ServerMissing, postgresql_server, redis_server
 
@@ -22,7 +19,6 @@ from tests.servers import ServerMissing, postgresql_server, redis_server
 hypothesis.settings.register_profile("pratique", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("pratique")
 
-_TEMPLATE = "migrated"
 _QUIET_CHROMIUM = (
     "--no-sandbox",
     "--disable-gpu",
@@ -54,32 +50,25 @@ def postgresql() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def postgresql_template(postgresql: str) -> str:
-    """The name of a migrated, empty database that others are copied from."""
-    with psycopg.connect(postgresql, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_TEMPLATE)))
-    _migrate(_sqlalchemy_url(postgresql, _TEMPLATE))
-    return _TEMPLATE
+def postgresql_databases(postgresql: str) -> Iterator[Databases]:
+    """What `postgresql_url` lends."""
+    databases = Databases(postgresql)
+    yield databases
+    databases.close()
 
 
 @pytest.fixture
-def postgresql_url(
-    postgresql: str, postgresql_template: str, request: pytest.FixtureRequest
-) -> Iterator[str]:
+def postgresql_url(postgresql_databases: Databases) -> Iterator[str]:
     """The SQLAlchemy URL of a migrated, empty PostgreSQL database of this test's own."""
-    name = f"test_{abs(hash(request.node.nodeid)):x}"
-    names = {"name": sql.Identifier(name), "template": sql.Identifier(postgresql_template)}
-    with psycopg.connect(postgresql, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {name} TEMPLATE {template}").format(**names))
-        yield _sqlalchemy_url(postgresql, name)
-        connection.execute(sql.SQL("DROP DATABASE {name} WITH (FORCE)").format(**names))
+    with postgresql_databases.lent() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated, empty SQLite file that others are copied from."""
     path = tmp_path_factory.mktemp("sqlite") / "template.db"
-    _migrate(f"sqlite:///{path}")
+    migrate(f"sqlite:///{path}")
     return path
 
 
@@ -124,14 +113,3 @@ def chromium() -> Iterator[Browser]:
             raise ServerMissing("Chromium") from error
         yield browser
         browser.close()
-
-
-def _sqlalchemy_url(maintenance: str, database: str) -> str:
-    url = sa.make_url(maintenance).set(drivername="postgresql+psycopg", database=database)
-    return url.render_as_string(hide_password=False)
-
-
-def _migrate(url: str) -> None:
-    engine = sa.create_engine(url)
-    upgrade(engine)
-    engine.dispose()

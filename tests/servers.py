@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import psycopg
 import redis
@@ -71,11 +71,12 @@ def running(
 
 
 @contextmanager
-def postgresql_server() -> Iterator[str]:
+def postgresql_server(*, fsync: Literal["on", "off"] = "off") -> Iterator[str]:
     """Run a private PostgreSQL; yield `postgresql://…` of its maintenance database.
 
-    Durability is as in production (fsync on). PostgreSQL refuses to run as root, so for root it
-    runs as the account `postgres`, which Debian's package makes.
+    With `fsync` on, commits cost what they cost in production. Off, they survive the death of
+    every process all the same: only a power cut could tell the difference. PostgreSQL refuses to
+    run as root, so for root it runs as the account `postgres`, which Debian's package makes.
     """
     initdb, postgres = _postgresql_program("initdb"), _postgresql_program("postgres")
     account = _account_for_postgresql()
@@ -96,6 +97,7 @@ def postgresql_server() -> Iterator[str]:
         assert made.returncode == 0, made.stderr
         command = [postgres, "-D", str(home / "data"), "-k", str(home), "-p", str(port)]
         command += ["-c", "listen_addresses=127.0.0.1", "-c", "max_connections=100"]
+        command += ["-c", f"fsync={fsync}"]
         url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
         with running(command, home / "log", stop="QUIT", account=account) as process:
             wait_until(lambda: _answers_sql(url), process, home / "log")

@@ -86,7 +86,7 @@ def main() -> None:
     families = FAMILIES * options.rounds
     with tempfile.TemporaryDirectory(prefix="pratique-bench-") as name, ExitStack() as stack:
         home = Path(name)
-        postgresql = sa.make_url(stack.enter_context(postgresql_server()))
+        postgresql = sa.make_url(stack.enter_context(postgresql_server(fsync="on")))
         on_postgresql = postgresql.set(drivername="postgresql+psycopg")
         sqlite = stack.enter_context(
             served(
