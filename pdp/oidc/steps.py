@@ -9,7 +9,7 @@ from pdp.domain.ids import DecisionId, GrantId
 from pdp.domain.session import EndReason
 from pdp.oidc.issue import NewRefreshToken
 from pdp.oidc.request import OidcRequest
-from pdp.store import audit, decisions, grants, standings, tokens
+from pdp.store import audit, decisions, exposures, grants, standings, tokens
 from pdp.store.database import Transaction
 from pdp.store.standings import Held
 from pdp.usecases import decide_access
@@ -28,6 +28,7 @@ def record(request: OidcRequest, judged: Judged) -> None:
 
     def keep(tx: Transaction) -> bool:
         decisions.append(tx, row)
+        exposures.note_decision(tx, row)
         return True
 
     request.changes.then(keep)

@@ -17,7 +17,6 @@ from typing import Final
 import structlog
 
 from pdp import metrics
-from pdp.domain.access import Outcome
 from pdp.domain.errors import Unavailable
 from pdp.domain.ids import DecisionId
 from pdp.store import decisions, exposures
@@ -28,9 +27,6 @@ GRACE: Final = timedelta(seconds=10)
 #: Rows that wait at the most; beyond it checks are refused, instead of going unrecorded.
 MOST_WAITING: Final = 50_000
 _REMEMBERED: Final = 20_000
-
-#: A token that is only restricted still counts.
-_DENIALS: Final = frozenset(each.wire for each in Outcome if each > Outcome.RESTRICTED)
 
 Key = tuple[object, ...]
 
@@ -119,8 +115,7 @@ class DecisionLog:
         with self._database.write() as tx:
             for row in rows:
                 decisions.append(tx, row)
-                if row["device_id"] is not None and row["outcome"] in _DENIALS:
-                    exposures.note_denied_client(tx, row)
+                exposures.note_decision(tx, row)
             for decision_id, times in repeats.items():
                 decisions.count_repeats(tx, decision_id, times)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from pdp.domain.access import Outcome
 from pdp.domain.ids import ClientId, DeviceId, GrantId, SessionId, SourceId
 from pdp.store.base import from_micros, from_micros_or_none, to_micros
 from pdp.store.database import Statement, Transaction, Value
@@ -26,7 +27,7 @@ _DENIED = Statement(
     " AND device_id = :device_id AND committed_at <= :now"
     " AND (denied_at IS NULL OR denied_at > :now)"
 )
-# A record of a check knows no session: it stands for all of the person's sign-ins to the client.
+# A record knows no session: it stands for all of the person's sign-ins to the client.
 _DENIED_CLIENT = Statement(
     "UPDATE exposures SET denied_at = :now WHERE device_id = :device_id"
     " AND client_id = :client_id AND committed_at <= :now"
@@ -46,6 +47,7 @@ _OF_DEVICE = Statement(
     " received_at, committed_at, denied_at, sent_at, acknowledged_at FROM exposures"
     " WHERE device_id = :device_id ORDER BY committed_at DESC, grant_id LIMIT :count"
 )
+_DENIALS = frozenset(each.wire for each in Outcome if each > Outcome.RESTRICTED)
 _FORGET = Statement("DELETE FROM exposures WHERE committed_at < :before")
 
 
@@ -114,8 +116,13 @@ def note_denied(tx: Transaction, device_id: DeviceId, session_id: SessionId, now
     return tx.run(_DENIED, row) > 0
 
 
-def note_denied_client(tx: Transaction, decision: Mapping[str, Value]) -> None:
-    """Note what the row of a denied check on a token says (t3), at the instant of the check."""
+def note_decision(tx: Transaction, decision: Mapping[str, Value]) -> None:
+    """Note what a decision's row says (t3), at its own instant: nothing unless a device was denied.
+
+    What is only restricted still works.
+    """
+    if decision["device_id"] is None or decision["outcome"] not in _DENIALS:
+        return
     tx.run(
         _DENIED_CLIENT,
         {

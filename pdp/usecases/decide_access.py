@@ -14,7 +14,7 @@ from pdp.domain.access import Channel, Decision, Facts
 from pdp.domain.events import Action, Event
 from pdp.domain.ids import DecisionId, GrantId
 from pdp.policy.evaluate import evaluate
-from pdp.store import audit, decisions
+from pdp.store import audit, decisions, exposures
 from pdp.store.database import Transaction, Value
 from pdp.store.decision_log import DecisionLog, Key
 from pdp.store.standings import Held, held_grant
@@ -103,6 +103,7 @@ def record(tx: Transaction, judged: Judged) -> DecisionId:
     """Record a decision in the transaction that carries it out; return its id."""
     decision_id, row = record_row(judged)
     decisions.append(tx, row)
+    exposures.note_decision(tx, row)
     note_break_glass(tx, decision_id, judged)
     return decision_id
 

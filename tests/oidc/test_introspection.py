@@ -232,6 +232,18 @@ def test_the_first_denied_check_ends_the_exposure_at_its_own_instant(world: Worl
     assert (window.client, window.denied_at) == ("wiki", denied_at)
 
 
+def test_a_refused_refresh_ends_the_exposure_in_its_own_transaction(world: World):
+    refresh_token = world.tokens()["refresh_token"]
+    ingest(world.database, a_risky("bad", NOW))
+    world.pass_time(seconds=1)
+
+    assert world.refresh(refresh_token).status == 400
+
+    with world.database.read() as tx:
+        (window,) = exposures.of_device(tx, world.ada.device)
+    assert window.denied_at == world.clock()
+
+
 def test_a_check_that_lets_a_worse_device_through_is_no_denial(world: World):
     token = world.tokens()["access_token"]
     ingest(world.database, a_signal("medium", NOW, risk=RiskLevel.MEDIUM))
