@@ -92,6 +92,7 @@ class Transaction:
     def orm(self) -> Session:
         """The ORM session of this transaction, for administration; flushed, never committed."""
         if self._orm is None:
+            self._link.begin_now()
             self._orm = Session(bind=self._link.connection, expire_on_commit=False)
         return self._orm
 
@@ -106,8 +107,8 @@ class Transaction:
             self._orm.flush()
 
     def begin(self) -> None:
-        """Begin; on SQLite take the write lock at once, so that no upgrade can deadlock."""
-        self._link.say("BEGIN IMMEDIATE" if self._sqlite else "BEGIN")
+        """Begin to write: on SQLite at once, on PostgreSQL with the first statement."""
+        self._link.begin()
 
     def run_behind_savepoint(self, work: GroupedWork) -> None:
         """Run one work of several; what it raises is kept for its caller, and undone."""

@@ -6,6 +6,7 @@ whole numbers, truth values and text.
 """
 
 import re
+import select
 import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol, cast
@@ -20,6 +21,7 @@ Row = Sequence[Any]
 
 _NAMED: Final = re.compile(r":([a-z_]+)")
 _ANSWERED: Final = frozenset({pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK})
+_BEGIN: Final = b"BEGIN"
 _BOOLEAN: Final = 16
 _NUMBERS: Final = frozenset({20, 21, 23})
 
@@ -52,6 +54,14 @@ class Link(Protocol):
 
     def all(self, statement: Statement, parameters: Mapping[str, Value]) -> list[Row]:
         """Return every row."""
+        ...
+
+    def begin(self) -> None:
+        """Begin a transaction that writes, by the first statement at the latest."""
+        ...
+
+    def begin_now(self) -> None:
+        """Make sure of it, before the connection is used past this link."""
         ...
 
     def say(self, command: str) -> None:
@@ -94,6 +104,13 @@ class SqliteLink:
         rows: list[Row] = self._driver.execute(statement.sqlite, parameters).fetchall()
         return rows
 
+    def begin(self) -> None:
+        """Take the write lock at once, so that no upgrade can deadlock."""
+        self._driver.execute("BEGIN IMMEDIATE")
+
+    def begin_now(self) -> None:
+        """Nothing to do: `begin` did it."""
+
     def say(self, command: str) -> None:
         """Execute a command of transactions, such as COMMIT."""
         self._driver.execute(command)
@@ -122,12 +139,16 @@ class PostgresqlLink:
     (`tcp_user_timeout`).
     """
 
-    __slots__ = ("_connection", "_prepared", "connection")
+    __slots__ = ("_answer", "_connection", "_is_to_begin", "_prepared", "connection")
 
     def __init__(self, connection: sa.Connection, driver: psycopg.Connection[Any]) -> None:
         self.connection = connection
         self._connection = driver
         self._prepared: dict[Statement, Prepared] = {}
+        #: Whether BEGIN waits for the first statement of its transaction, to travel with it.
+        self._is_to_begin = False
+        self._answer = select.poll()
+        self._answer.register(driver.pgconn.socket, select.POLLIN)
 
     def run(self, statement: Statement, parameters: Mapping[str, Value]) -> int:
         """Execute a change; return how many rows it touched."""
@@ -145,12 +166,24 @@ class PostgresqlLink:
         result = self._execute(prepared, statement, parameters)
         return [_row(result, number, prepared.columns) for number in range(result.ntuples)]
 
+    def begin(self) -> None:
+        """Begin with the first statement: a round trip of its own would cost as much as one."""
+        self._is_to_begin = True
+
+    def begin_now(self) -> None:
+        """Begin, if that still waits for a statement."""
+        if self._is_to_begin:
+            self._is_to_begin = False
+            self._answered(self._connection.pgconn.exec_(_BEGIN))
+
     def say(self, command: str) -> None:
         """Execute a command of transactions, such as COMMIT."""
+        self.begin_now()
         self._answered(self._connection.pgconn.exec_(command.encode()))
 
     def roll_back(self) -> None:
         """Undo whatever is open, if anything is and the connection still stands."""
+        self._is_to_begin = False
         status = self._connection.pgconn.transaction_status
         if status not in (pq.TransactionStatus.IDLE, pq.TransactionStatus.UNKNOWN):
             self.say("ROLLBACK")
@@ -160,10 +193,35 @@ class PostgresqlLink:
     ) -> "pq.abc.PGresult":
         # NULL is None, which libpq takes and psycopg's annotation forgot.
         values = cast("list[bytes]", [_text(parameters[each]) for each in statement.names])
-        result = self._answered(self._connection.pgconn.exec_prepared(prepared.name, values))
+        if self._is_to_begin:
+            result = self._begin_with(prepared.name, values)
+        else:
+            result = self._answered(self._connection.pgconn.exec_prepared(prepared.name, values))
         if not prepared.columns:
             prepared.columns = tuple(result.ftype(each) for each in range(result.nfields))
         return result
+
+    def _begin_with(self, name: bytes, values: list[bytes]) -> "pq.abc.PGresult":
+        """Send BEGIN and a statement together; return the statement's result."""
+        self._is_to_begin = False
+        connection = self._connection.pgconn
+        connection.enter_pipeline_mode()
+        connection.send_query_params(_BEGIN, None)
+        connection.send_query_prepared(name, values)
+        connection.pipeline_sync()
+        # Each statement's results end with None; that of the synchronisation comes alone.
+        begun, _, result, _, _ = [self._next_result() for _ in range(5)]
+        connection.exit_pipeline_mode()
+        self._answered(begun)
+        return self._answered(result)
+
+    def _next_result(self) -> "pq.abc.PGresult | None":
+        """Wait for what the server says next, without holding other threads up as libpq would."""
+        connection = self._connection.pgconn
+        while connection.is_busy():
+            self._answer.poll()
+            connection.consume_input()
+        return connection.get_result()
 
     def _prepare(self, statement: Statement) -> Prepared:
         known = self._prepared.get(statement)
@@ -173,10 +231,10 @@ class PostgresqlLink:
             self._prepared[statement] = known
         return known
 
-    def _answered(self, result: "pq.abc.PGresult") -> "pq.abc.PGresult":
-        if result.status in _ANSWERED:
+    def _answered(self, result: "pq.abc.PGresult | None") -> "pq.abc.PGresult":
+        if result is not None and result.status in _ANSWERED:
             return result
-        if self._connection.pgconn.status == pq.ConnStatus.BAD:
+        if result is None or self._connection.pgconn.status == pq.ConnStatus.BAD:
             raise psycopg.OperationalError("the connection to the database is lost")
         raise error_from_result(result, encoding="utf-8")
 

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from pdp.domain.errors import Unavailable
 from pdp.store.database import Database, Statement, Value
+from pdp.store.tables.subject import SubjectRow
 
 _TEXT = Statement("SELECT username, epoch, break_glass, disabled_at FROM subjects WHERE id = :id")
 _INSERT = Statement(
@@ -52,6 +53,40 @@ def test_a_change_that_was_not_committed_is_gone(database: Database):
         assert tx.one(_TEXT, {"id": "usr_1"}) is None
 
 
+def test_a_transaction_in_which_nothing_was_said_is_none(database: Database):
+    with database.write():
+        pass
+    with database.write() as tx:
+        assert tx.run(_INSERT, ADA) == 1
+
+
+def test_what_a_session_and_a_statement_did_is_undone_together(database: Database):
+    def fails() -> None:
+        with database.write() as tx:
+            assert tx.orm.scalars(sa.select(SubjectRow)).all() == []
+            tx.run(_INSERT, ADA)
+            assert len(tx.orm.scalars(sa.select(SubjectRow)).all()) == 1
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        fails()
+    with database.read() as tx:
+        assert tx.one(_TEXT, {"id": "usr_1"}) is None
+
+
+def test_a_first_statement_that_fails_leaves_nothing_open(database_url: str):
+    database = Database.open(database_url, pool_size=1)
+    with pytest.raises(Exception, match=r"(?i)null"), database.write() as tx:
+        tx.run(_INSERT, {**ADA, "name": None})
+    with database.write() as tx:
+        assert tx.run(_INSERT, ADA) == 1
+    with database.write() as tx, pytest.raises(Exception, match=r"(?i)unique"):
+        tx.run(_INSERT, ADA)
+    with database.read() as tx:
+        assert tx.one(_TEXT, {"id": "usr_1"}) is not None
+    database.close()
+
+
 def test_who_only_reads_cannot_write(database: Database):
     with pytest.raises(RuntimeError, match="only reads"), database.read() as tx:
         tx.run(_INSERT, ADA)
@@ -84,8 +119,9 @@ def test_a_value_with_a_nul_character_never_passes_for_what_stands_before_it(dat
             found()
 
 
+@pytest.mark.parametrize("use", [Database.read, Database.write])
 def test_a_connection_that_the_server_ended_is_an_outage_and_the_next_one_works(
-    postgresql_url: str,
+    postgresql_url: str, use
 ):
     database = Database.open(postgresql_url, pool_size=1)
     with database.read() as tx:
@@ -97,8 +133,8 @@ def test_a_connection_that_the_server_ended_is_an_outage_and_the_next_one_works(
     with administrator:
         administrator.execute("SELECT pg_terminate_backend(%s)", row)
 
-    with pytest.raises(Unavailable), database.read() as tx:
+    with pytest.raises(Unavailable), use(database) as tx:
         tx.one(_TEXT, {"id": "usr_1"})
-    with database.read() as tx:
+    with use(database) as tx:
         assert tx.one(_TEXT, {"id": "usr_1"}) is None
     database.close()
