@@ -66,6 +66,23 @@ def test_the_demo_invites_stops_cleanly_and_goes_on_where_it_was(tmp_path: Path)
         assert _links(second).isdisjoint(_links(first))
 
 
+def test_no_program_outlives_a_demo_that_was_killed():
+    starting = (
+        "import subprocess, sys; from pdp.cli.demonstration.bound import bound;"
+        "subprocess.run(bound(sys.executable, '-c', 'print(1, flush=True); input()'))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", starting], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as demo:
+        assert demo.stdout is not None
+        assert demo.stdout.readline() == b"1\n"
+
+        demo.kill()
+
+        # The end comes once nobody holds the other side: its program is gone, too.
+        assert demo.stdout.read() == b""
+
+
 def test_only_the_owner_can_read_what_the_demo_made_up(tmp_path: Path):
     folder = DemoFolder.at(tmp_path / "demo", fresh=False)
     folder.write(_notes())

@@ -13,6 +13,7 @@ from typing import Final
 
 import requests
 
+from pdp.cli.demonstration.bound import bound
 from pdp.cli.demonstration.cast import PAYROLL
 from pdp.cli.demonstration.folder import DemoFolder, Notes
 from pdp.cli.failures import Failed, Unexpected
@@ -82,7 +83,7 @@ def _program(
     with (
         log.open("ab") as output,
         subprocess.Popen(  # noqa: S603  the commands are this program's own
-            command,
+            bound(*command),
             env=environment,
             stdout=output,
             stderr=output,
