@@ -123,7 +123,7 @@ class ServerSettings(Section):
     """Processes that answer requests."""
     threads: Annotated[int, Field(ge=1, le=64)] = 16
     """Threads of each process for pages; passwords that are checked may hold three quarters."""
-    program_threads: Annotated[int, Field(ge=1, le=64)] = 4
+    program_threads: Annotated[int, Field(ge=1, le=64)] = 3
     """Threads of each process for tokens, introspection and webhooks."""
     management_host: str = "127.0.0.1"
     """Address of `/livez`, `/readyz` and `/metrics`; keep it off the internet."""

@@ -1,5 +1,6 @@
 """Passwords: equal work for all, a bounded number at a time, and few, useful rules."""
 
+import os
 import threading
 from datetime import timedelta
 
@@ -144,6 +145,20 @@ class _FailingHasher(CountingHasher):
 
     def verify(self, hash, password):  # noqa: A002, ARG002  argon2's names
         raise argon2.exceptions.VerificationError("Memory allocation error")
+
+
+def test_hashing_gives_way_to_every_thread_that_answers():
+    seen, usual = [], os.getpriority(os.PRIO_PROCESS, 0)
+
+    class Hasher(CountingHasher):
+        def verify(self, hash, password):  # noqa: A002  argon2's name
+            seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+            assert os.getpriority(os.PRIO_PROCESS, os.getpid()) == usual
+            return super().verify(hash, password)
+
+    Passwords(concurrency=1, hasher=Hasher()).check("secret", None)
+
+    assert seen == [min(usual + 10, 19)]
 
 
 def test_a_check_that_could_not_be_made_is_no_wrong_password_and_keeps_no_room():
