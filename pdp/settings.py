@@ -182,9 +182,9 @@ class LifetimeSettings(Section):
     refresh: Seconds = timedelta(days=30)
     """Refresh token family, whatever its use."""
     restricted_token: Seconds = timedelta(minutes=10)
-    """Longest access token of a restricted session, where its policy names none."""
+    """Longest access token of a restricted session, whatever its policy names."""
     restricted_session: Seconds = timedelta(hours=1)
-    """Longest restricted session, where its policy names none."""
+    """Longest restricted session, whatever its policy names."""
     parked_request: Seconds = timedelta(hours=2)
     """Authorization request that waits for sign-in or remediation."""
     device_assertion: Seconds = timedelta(seconds=60)

@@ -19,9 +19,9 @@ from pdp.clock import new_id
 from pdp.outbound.client import Answer, Outbound, OutboundFailed, OutboundRefused
 from pdp.settings import OutboundSettings
 from pdp.sources.signatures import sign
+from pdp.usecases.client_uris import LOOPBACK_HOSTS
 
 _ANYWHERE: Final = (ip_network("0.0.0.0/0"), ip_network("::/0"))
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _MOST_SHOWN: Final = 300
 #: Refusals of who asks, as opposed to how: 401, 403 and 404 (no such code, token or device).
 _DENIALS: Final = frozenset({401, 403, 404})
@@ -45,7 +45,7 @@ def post(
     settings = OutboundSettings(
         ca_bundle=None if bundle is None else Path(bundle),
         allow_networks=_ANYWHERE,
-        allow_http=host in _LOOPBACK,
+        allow_http=host in LOOPBACK_HOSTS,
     )
     outbound = Outbound(settings)
     try:

@@ -19,6 +19,7 @@ from pdp.runtime import Runtime
 from pdp.settings import Settings, config_path
 from pdp.store import schema
 from pdp.store.envelope import Envelope, new_master_key
+from pdp.usecases.client_uris import LOOPBACK_HOSTS
 from pdp.usecases.initialise import add_first_keys, missing_algorithms, publish_defaults
 
 _CONFIG: Final = """\
@@ -29,7 +30,6 @@ _DEV_CONFIG: Final = (
     "# Plain http on loopback is for trying things out; remove this in production.\ndev: true\n"
 )
 _PORT_CONFIG: Final = "server:\n  port: {port}\n"
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _NEXT: Final = """\
 Next:
   pdp admin create NAME            the first administrator
@@ -97,7 +97,7 @@ def _loopback_port(issuer: str) -> int | None:
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise Failed(f"issuer: {issuer!r} is no URL: {error}") from error
-    return port if host in _LOOPBACK else None
+    return port if host in LOOPBACK_HOSTS else None
 
 
 def _warn_of_another_port(settings: Settings) -> None:

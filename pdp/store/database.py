@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from pdp.domain.errors import Unavailable
-from pdp.store.engine import engine_options, prepare_connections
+from pdp.store.engine import DRIVER_ERRORS, engine_options, prepare_connections
 from pdp.store.group_commit import GroupCommit, GroupedWork
 from pdp.store.links import Link, Row, Statement, Value, link_to
 from pdp.store.writer_lock import WriterLock
@@ -51,8 +51,6 @@ _POSTGRESQL_DOWN: Final = (
 #: Classes of conditions that are about one transaction or statement, its connection being sound:
 #: a deadlock or a lost serialization, no lock in time, no answer in time.
 _ONE_STATEMENT: Final = frozenset({"40", "55", "57014"})
-
-_DATABASE_ERRORS: Final = (sa.exc.SQLAlchemyError, sqlite3.Error, psycopg.Error)
 
 
 class Transaction:
@@ -235,7 +233,7 @@ class Database:
         sound = True
         try:
             yield link
-        except _DATABASE_ERRORS:
+        except DRIVER_ERRORS:
             sound = False
             raise
         finally:
@@ -285,7 +283,7 @@ class Database:
     def _unavailable_when_down(self) -> Iterator[None]:
         try:
             yield
-        except _DATABASE_ERRORS as error:
+        except DRIVER_ERRORS as error:
             raise self.unavailable(error) from error
 
     def unavailable(self, error: Exception) -> Unavailable:
@@ -322,7 +320,7 @@ class Reading:
     def __enter__(self) -> Transaction:
         try:
             self._link = self._database.lend()
-        except _DATABASE_ERRORS as error:
+        except DRIVER_ERRORS as error:
             raise self._database.unavailable(error) from error
         self._tx = Transaction(self._link, sqlite=self._database.is_sqlite, reading=True)
         return self._tx
@@ -330,12 +328,12 @@ class Reading:
     def __exit__(
         self, _kind: object, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        sound = not isinstance(error, _DATABASE_ERRORS)
+        sound = not isinstance(error, DRIVER_ERRORS)
         try:
             self._tx.close()
-        except _DATABASE_ERRORS as late:
+        except DRIVER_ERRORS as late:
             sound, error = False, error or late
         finally:
             self._database.take_back(self._link, sound=sound)
-        if isinstance(error, _DATABASE_ERRORS):
+        if isinstance(error, DRIVER_ERRORS):
             raise self._database.unavailable(error) from error

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+#: Hosts that are this machine itself, whatever a resolver says.
+LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 #: RFC 8252 §7.1: a private-use scheme is a domain name of the app's maker, turned round.
 _PRIVATE_USE: Final = re.compile(r"[a-z][a-z0-9+-]*(?:\.[a-z0-9+-]+)+")
 _VISIBLE_ASCII: Final = re.compile(r"[!-~]{1,2000}")
@@ -66,5 +67,5 @@ def _web_problems(scheme: str, netloc: str, host: str | None) -> Iterator[str]:
         yield "names no host"
     if "@" in netloc:
         yield "must hold no user name or password"
-    if scheme == "http" and host not in _LOOPBACK:
+    if scheme == "http" and host not in LOOPBACK_HOSTS:
         yield "http is for loopback only: use https"

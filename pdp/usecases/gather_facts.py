@@ -38,13 +38,14 @@ def facts_of_grant(
 ) -> Facts:
     """Return the facts of a check on tokens: person and device as bound at sign-in, as of now.
 
-    The caller of a token endpoint is not the device: nothing it sends says anything of one.
+    The caller of a token endpoint is not the device: nothing it sends says anything of one. The
+    grant in use is the one that is presented; a token that is only checked counts by its first.
     """
     return Facts(
         channel=channel,
         client=ClientFacts(id=client.id, first_party=client.first_party),
         now=now,
-        grant_type="authorization_code",
+        grant_type="refresh_token" if channel is Channel.REFRESH else "authorization_code",
         scopes=scopes,
         subject=_subject(standing),
         device=device_facts(

@@ -32,6 +32,8 @@ from pdp.usecases.ingest_signal import Ingested, ingest_signals
 
 MEDIA_TYPES: Final = ("application/json", "application/cloudevents+json")
 _RETRY_SECONDS: Final = 5
+#: How often a delivery is looked at anew because the configuration moved under it.
+_TRIES: Final = 5
 
 # Verified with for sources that do not exist, so that they take as long as others; what it
 # verifies is refused all the same.
@@ -115,7 +117,7 @@ def too_large(limit: int) -> Answer:
 
 def _receive(runtime: Runtime, request: Request, received_at: datetime) -> Answer:
     configuration = _configuration(runtime)
-    while True:
+    for _ in range(_TRIES):
         believed = _authenticate(configuration, request, received_at)
         if isinstance(believed, Refusal):
             # Another process may just have set this source up, or given it a new secret.
@@ -131,6 +133,7 @@ def _receive(runtime: Runtime, request: Request, received_at: datetime) -> Answe
         if isinstance(applied, Ingested):
             return _accepted(request.source, applied, stated)
         configuration = applied
+    raise Unavailable("the configuration changes faster than a delivery is looked at")
 
 
 def _apply(
@@ -236,7 +239,6 @@ def _problem(
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
     document: dict[str, object] = {
-        "type": "about:blank",
         "title": status.phrase,
         "status": status.value,
         "detail": detail,

@@ -4,17 +4,9 @@ from collections.abc import Collection
 from typing import Final
 
 from pdp.domain.access import Facts, Reason
+from pdp.domain.client import GRANT_TYPES
 from pdp.policy.membership import Attribute, Membership, parse_words
 from pdp.policy.reader import Field
-
-GRANT_TYPES: Final = (
-    "authorization_code",
-    "refresh_token",
-    "client_credentials",
-    "urn:ietf:params:oauth:grant-type:device_code",
-    "urn:ietf:params:oauth:grant-type:jwt-bearer",
-    "urn:ietf:params:oauth:grant-type:token-exchange",
-)
 
 
 def _read(facts: Facts) -> Collection[str] | None:
