@@ -7,6 +7,7 @@ from typing import Final
 import pytest
 from pydantic import BaseModel
 
+from pdp.domain.access import Reason
 from pdp.settings import Settings
 from tests.promises.repository import ROOT, documents, relative
 
@@ -104,6 +105,12 @@ def test_the_architecture_page_names_every_package_and_module_at_the_top():
     }
 
     assert top - set(tree) == set()
+
+
+def test_the_policies_page_tells_what_every_reason_means():
+    told = re.findall(r"^\| `([a-z-]+)` \|", _read(ROOT / "docs" / "policies.md"), re.MULTILINE)
+
+    assert [reason.value for reason in Reason if reason.value not in told] == []
 
 
 def test_every_decision_record_is_numbered_and_listed():
