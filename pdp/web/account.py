@@ -53,6 +53,7 @@ def show() -> Response:
                 "recovery_left": factors.count_codes(visit.tx, live.session.subject),
             },
             factor_url=url_for("factor_enrolment.show"),
+            renew_codes_url=url_for("factor_enrolment.renew_codes"),
             device_ok=compliance_of(visit, live.session) is Compliance.COMPLIANT,
             sessions=[_session(visit, live, other) for other in _own_sessions(visit, live)],
             revoke_session_url=url_for("account.revoke_session"),

@@ -18,6 +18,7 @@ from pdp.usecases.enrol_factor import (
     begin_enrolment,
     confirm_enrolment,
     pending_image,
+    renew_recovery_codes,
 )
 from pdp.web.account import compliance_of
 from pdp.web.context import runtime
@@ -94,6 +95,34 @@ def confirm() -> Response:
                 return visit.finish(_again(visit, visit.live, "invalid", 401, None))
             case ChangeRefused():
                 return visit.finish(refused(outcome, after="factor"))
+            case _:
+                assert_never(outcome)
+
+
+@blueprint.post("/recovery-codes")
+def renew_codes() -> Response:
+    """Replace the recovery codes that are used up, or that somebody else has seen."""
+    require_csrf(request)
+    with visiting() as visit:
+        if visit.live is None:
+            return visit.finish(see_other(url_for("signin.sign_in")))
+        here = runtime()
+        outcome = renew_recovery_codes(
+            visit.tx,
+            here.envelope,
+            visit.live.session,
+            compliance=compliance_of(visit, visit.live.session),
+            lifetimes=here.settings.lifetimes,
+            now=visit.now,
+        )
+        match outcome:
+            case FactorEnrolled():
+                return visit.finish(_codes(visit, visit.live, outcome))
+            case NotConfirmed():
+                # There is no factor that codes could stand in for: it comes first.
+                return visit.finish(see_other(url_for("factor_enrolment.show")))
+            case ChangeRefused():
+                return visit.finish(refused(outcome, after="account"))
             case _:
                 assert_never(outcome)
 

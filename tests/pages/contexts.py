@@ -173,6 +173,7 @@ def an_account(**changes: object) -> Case:
         "notice": None,
         "password_url": "/password",
         "factor": {"enrolled": True, "recovery_left": 9},
+        "renew_codes_url": "/sent",
         "factor_url": "/factor",
         "device_ok": True,
         "sessions": [session, other],
