@@ -24,9 +24,6 @@ _SAVE = Statement(
 _OF_DEVICE = Statement(
     f"SELECT {_COLUMNS} FROM tasks WHERE device_id = :device_id ORDER BY opened_at, id"  # noqa: S608  columns are ours
 )
-_OPEN = Statement(
-    f"SELECT {_COLUMNS} FROM tasks WHERE state = 'open' ORDER BY opened_at, id LIMIT :count"  # noqa: S608  columns are ours
-)
 _BY_CODE = Statement(f"SELECT {_COLUMNS} FROM tasks WHERE code = :code")  # noqa: S608  columns are ours
 
 
@@ -38,11 +35,6 @@ def of_device(tx: Transaction, device_id: DeviceId) -> list[SecurityTask]:
 def open_of_device(tx: Transaction, device_id: DeviceId) -> list[SecurityTask]:
     """Return the open tasks of a device, the oldest first."""
     return [task for task in of_device(tx, device_id) if task.state is TaskState.OPEN]
-
-
-def list_open(tx: Transaction, *, count: int = 100) -> list[SecurityTask]:
-    """Return up to `count` open tasks of all devices, the oldest first."""
-    return [_task(row) for row in tx.all(_OPEN, {"count": count})]
 
 
 def find_by_code(tx: Transaction, code: str) -> SecurityTask | None:
