@@ -123,14 +123,12 @@ def _unanswered(column: Mapping[int, Membership], strict: int) -> Bits:
     """Return which conditioned policies remain where the attribute is missing."""
     possible = certain = 0
     for position, condition in column.items():
-        match condition.answer(None):
-            case Ternary.TRUE:
-                possible |= 1 << position
-                certain |= 1 << position
-            case Ternary.UNKNOWN:
-                possible |= (1 << position) & strict
-            case Ternary.FALSE:
-                pass
+        answer = condition.answer(None)
+        if answer is Ternary.TRUE:
+            possible |= 1 << position
+            certain |= 1 << position
+        elif answer is Ternary.UNKNOWN:
+            possible |= (1 << position) & strict
     return possible, certain
 
 

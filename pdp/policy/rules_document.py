@@ -164,18 +164,19 @@ def _finding(field: Field) -> Test:
 
 def _posture(entries: Mapping[str, Field]) -> Test:
     name = entries["posture"].text()
-    match next((key, entry) for key, entry in entries.items() if key != "posture"):
-        case "equals", value:
+    key, value = next((key, entry) for key, entry in entries.items() if key != "posture")
+    match key:
+        case "equals":
             _only(value, is_=False, fix="write `false`: fields are named so that true is healthy")
             return PostureIsFalse(name)
-        case "below", value:
+        case "below":
             return PostureIsBelow(name, value.number())
-        case "in", value:
+        case "in":
             return PostureIsIn(name, value.texts())
-        case "missing", value:
+        case "missing":
             _only(value, is_=True, fix="write `true`")
             return PostureIsMissing(name)
-        case key, value:
+        case _:
             value.refuse(
                 f"`{key}` does not go with `posture`", "write `equals`, `below`, `in` or `missing`"
             )

@@ -6,7 +6,7 @@ One document, at most 1 MiB and 32 levels deep; no anchors, aliases or tags, no 
 import re
 from dataclasses import dataclass
 from io import StringIO
-from typing import Final, NoReturn
+from typing import Final, NoReturn, cast
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -136,16 +136,16 @@ class _Builder:
             self._root = node
             return
         parent = self._open[-1]
-        match parent.node.value:
-            case list() as items:
-                items.append(node)
-            case dict() as mapping if parent.key is None:
-                parent.key = self._new_key(mapping, node, as_key)
-            case dict() as mapping:
-                mapping[parent.key] = node
-                parent.key = None
-            case _:
-                pass  # only lists and mappings are ever open
+        if isinstance(parent.node.value, list):
+            parent.node.value.append(node)
+            return
+        # Only lists and mappings are ever open.
+        mapping = cast("dict[str, Node]", parent.node.value)
+        if parent.key is None:
+            parent.key = self._new_key(mapping, node, as_key)
+        else:
+            mapping[parent.key] = node
+            parent.key = None
 
     def _new_key(self, mapping: dict[str, Node], node: Node, as_key: str | None) -> str:
         if as_key is None:

@@ -11,6 +11,7 @@ from pdp.domain.subject import (
     check_username,
     normalise_username,
 )
+from tests.builders import NOW, a_subject
 
 
 @pytest.mark.parametrize(
@@ -95,3 +96,8 @@ def test_a_name_and_an_address_may_be_left_out():
 
 def test_a_name_may_need_joiners():
     assert check_name("\u0646\u0627\u0645\u200c\u0647\u0627 Ada") is None
+
+
+def test_an_account_is_disabled_from_when_an_administrator_shut_it():
+    assert not a_subject().is_disabled
+    assert a_subject(disabled_at=NOW).is_disabled

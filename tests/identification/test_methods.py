@@ -36,6 +36,8 @@ KID = thumbprint(DEVICE_JWK)
 
 DER = a_certificate()
 CLIENT_CERT = f":{base64.b64encode(DER).decode()}:"
+# RFC 5280 §4.1.2.1: `[0] EXPLICIT INTEGER` is 0, 1 or 2, and 2 means version 3.
+OF_NO_VERSION = DER.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020105"), 1)
 
 
 def _b64(data):
@@ -192,6 +194,7 @@ def test_a_malformed_assertion_is_no_device(values):
         pytest.param((f":{base64.b64encode(DER[:-1]).decode()}:",), id="cut off"),
         pytest.param((f":{base64.b64encode(DER + b'x').decode()}:",), id="more behind it"),
         pytest.param((":AAAA:",), id="no certificate"),
+        pytest.param((f":{base64.b64encode(OF_NO_VERSION).decode()}:",), id="of no version"),
         pytest.param((":A:",), id="no base64"),
         pytest.param((f":{'A' * 16_384}:",), id="over 16 KiB"),
     ],

@@ -259,6 +259,15 @@ def test_grace_begins_anew_after_the_device_was_healthy_in_between():
     assert assessed.causes[0].grace_until == NOW + 4 * HOUR
 
 
+def test_grace_does_not_begin_while_the_device_is_only_stale():
+    rules = a_rule("when: {risk: [medium, high]}, status: not-compliant, grace: 4h, max_age: 1h")
+    device = a_device_of(said(risk=RiskLevel.LOW, ago=3 * HOUR))
+    stale = assess(device, rules, NOW - HOUR)
+    assert stale.status is Compliance.STALE
+    worse = device.with_signal(said(risk=RiskLevel.MEDIUM))
+    assert assess(worse, rules, NOW, previous=stale).causes[0].grace_until == NOW + 4 * HOUR
+
+
 def overriding(*signals: Signal, block: Block | None = None) -> Assessment:
     """Assess a device that an administrator vouches for until an hour from NOW."""
     word = Override(until=NOW + HOUR, reason="travelling", by="root")

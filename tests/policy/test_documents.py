@@ -201,6 +201,7 @@ MALFORMED = [
     ("\x00", "not YAML", ""),
     ("[" * 100_000, "levels deep", ""),
     ("#" * (MAX_BYTES + 1), "bytes, more than", "split it"),
+    ("default: block\npolicies: []\n", "`pratique` is missing", "add `pratique:`"),
     ("pratique: policies/v1\npolicies: []\n", "`default` is missing", "add `default:`"),
     ("pratique: policies/v1\ndefault: step-up\npolicies: []\n", "default: is not one of", ""),
     ("pratique: policies/v1\ndefault: block\npolicies: {}\n", "must be a list of policies", ""),
@@ -263,6 +264,7 @@ MALFORMED_RULES = [
         "the id `a` is taken",
         "",
     ),
+    ("max_age: 1h\nrules: []\n", "`pratique` is missing", "add `pratique:`"),
     ("pratique: compliance/v1\nrules: {}\n", "`max_age` is missing", "add `max_age:`"),
     ("pratique: compliance/v1\nrules: {}\n", "must be a list of rules", ""),
 ]

@@ -10,7 +10,7 @@ from pdp.domain.access import Decision, Facts, Outcome, Reason
 from pdp.domain.compliance import Compliance
 from pdp.policy.condition import Plain
 from pdp.policy.document import parse_policies
-from pdp.policy.evaluate import DEVICE_BLOCKED, evaluate
+from pdp.policy.evaluate import DEVICE_BLOCKED, evaluate, evaluate_plainly
 from pdp.policy.explain import explain
 from pdp.policy.policy import Bundle
 from pdp.policy.ternary import Ternary
@@ -101,10 +101,25 @@ def test_a_policy_that_may_apply_never_lifts_a_decision_from_the_default():
     assert decide(no_device, restricted, default="full").outcome is Outcome.RESTRICTED
 
 
+def test_a_policy_of_which_only_a_part_is_known_never_lifts_a_decision_from_the_default():
+    in_part: Plain = {"device_platform": "macos", "network": "192.0.2.0/24"}
+    bundle = a_bundle(a_policy("restricted", when=in_part))
+    given = facts(device=device_facts(platform=None))
+    assert evaluate(bundle, given).outcome is Outcome.BLOCK
+    assert evaluate(bundle, given) == evaluate_plainly(bundle, given)
+
+
 def test_reasons_name_only_the_branches_of_any_that_led_here():
     when: Plain = {"any": [{"client": "mail"}, {"network": "192.0.2.0/24"}], "not": {"group": "it"}}
     decision = decide(facts(), a_policy("block", when=when))
     assert decision.reasons == (Reason.GROUP, Reason.NETWORK)
+
+
+def test_reasons_of_a_branch_that_led_here_are_those_of_all_its_conditions():
+    led: Plain = {"client": "wiki", "network": "192.0.2.0/24"}
+    when: Plain = {"any": [led, {"client": "wiki", "group": "it"}]}
+    decision = decide(facts(), a_policy("block", when=when))
+    assert decision.reasons == (Reason.CLIENT, Reason.NETWORK)
 
 
 def test_several_restrictions_narrow_one_another_and_what_was_asked_for():

@@ -28,6 +28,7 @@ from pdp.domain.signal import (
     RiskLevel,
 )
 from pdp.policy.condition import AllOf, AnyOf, Condition, NotOf
+from pdp.policy.conditions import CONDITIONS
 from pdp.policy.conditions.authentication import AMR, AcrAtLeast, SignedInWithin
 from pdp.policy.conditions.channel import CHANNEL
 from pdp.policy.conditions.client import CLIENT
@@ -193,6 +194,10 @@ FACTS = st.builds(
 BUNDLES = bundles(ANY_DECLARATION)
 DEFAULT = default_policies()
 CAREFUL = settings(max_examples=200)
+
+
+def test_every_condition_joins_the_laws():
+    assert {condition.name for condition in leaves([None])} == set(CONDITIONS)
 
 
 @CAREFUL

@@ -48,6 +48,11 @@ def test_a_machine_says_its_names_risk_and_sensor():
     assert (signal.platform, signal.os_version) == ("windows", None)
 
 
+@pytest.mark.parametrize("word", ["", None])
+def test_a_machine_that_says_nothing_of_its_sensor_has_no_posture(word):
+    assert _parse_one("machine.json", healthStatus=word, onboardingStatus=word).posture == {}
+
+
 def test_a_page_of_machines_gives_a_signal_each_and_null_says_nothing():
     windows, mac = _parse(_recorded("machines-page.json"))
 
