@@ -5,9 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from pdp.domain.ids import ClientId
+from pdp.domain.session import EndReason
 from pdp.oidc.request import Answer, OidcRequest
 from pdp.oidc.server import Server
-from pdp.store import clients, generations, subjects
+from pdp.store import clients, generations, grants, subjects
 from tests.builders import NOW
 from tests.deployment import a_calm, a_risky, ingest
 from tests.oidc.world import World
@@ -47,6 +48,12 @@ def disable_ada(world: World) -> None:
     """Shut ada out."""
     with world.database.write() as tx:
         subjects.disable(tx, world.ada.subject, now=world.clock())
+
+
+def revoke_grants(world: World) -> None:
+    """Revoke whatever ada gave."""
+    with world.database.write() as tx:
+        grants.revoke_grants_of_subject(tx, world.ada.subject, EndReason.REVOKED, world.clock())
 
 
 def test_a_machine_gets_its_token_after_another_process_changed_the_configuration(world: World):
@@ -99,6 +106,17 @@ def test_a_person_who_is_shut_out_meanwhile_gets_nothing(world: World, grant: st
     token = world.tokens()["refresh_token"]
     code = world.code()
     meddle(world, lambda: disable_ada(world), times=1)
+
+    answer = world.refresh(token) if grant == "refresh" else world.redeem(code)
+
+    assert answer.error == "invalid_grant"
+
+
+@pytest.mark.parametrize("grant", ["refresh", "code"])
+def test_a_grant_that_is_revoked_meanwhile_gives_nothing(world: World, grant: str):
+    token = world.tokens()["refresh_token"]
+    code = world.code()
+    meddle(world, lambda: revoke_grants(world), times=1)
 
     answer = world.refresh(token) if grant == "refresh" else world.redeem(code)
 

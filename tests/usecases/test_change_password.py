@@ -6,11 +6,12 @@ from datetime import timedelta
 import pytest
 
 from pdp.clock import new_secret
-from pdp.domain.ids import SubjectId
-from pdp.domain.session import EndReason
+from pdp.domain.access import Strength
+from pdp.domain.ids import ClientId, GrantId, SubjectId
+from pdp.domain.session import EndReason, Grant
 from pdp.ephemeral.rate_limit import Limited
 from pdp.settings import Settings
-from pdp.store import factors, sessions, subjects
+from pdp.store import clients, factors, grants, sessions, standings, subjects
 from pdp.usecases.authorize_change import ChangeRefused, is_fresh
 from pdp.usecases.change_password import PasswordChange, PasswordChanged, change_password
 from pdp.usecases.passwords import PasswordRefused, Rule, Verdict
@@ -24,6 +25,7 @@ from tests.builders import (
     a_subject,
     cheap_passwords,
 )
+from tests.deployment import a_client
 
 ADA = SubjectId("usr_ada")
 OLD, NEW = "a lighthouse keeps its own hours", "the tide tables are never wrong"
@@ -59,6 +61,19 @@ class Account:
             now=now,
         )
 
+    def give(self, *given):
+        """Let a client have something from each of these sessions."""
+        with self.database.write() as tx:
+            clients.add(tx, a_client("wiki"), now=NOW)
+            for session in given:
+                grants.insert(tx, _grant_from(session))
+
+    def is_revoked(self, session):
+        with self.database.read() as tx:
+            held = standings.held_grant(tx, _grant_from(session).id)
+        assert held is not None
+        return held.grant.revoked_at is not None
+
     def live(self, cookie):
         with self.database.read() as tx:
             found = sessions.find_live(tx, cookie, now=NOW)
@@ -75,6 +90,23 @@ class Account:
         with self.database.engine.connect() as connection:
             rows = connection.exec_driver_sql("SELECT action FROM audit_events").all()
         return sorted(row.action for row in rows)
+
+
+def _grant_from(session):
+    return Grant(
+        id=GrantId(f"grt_{session.id}"),
+        subject=ADA,
+        client=ClientId("wiki"),
+        session=session.id,
+        device=None,
+        strength=Strength.NONE,
+        scope=("openid", "offline_access"),
+        acr="pwd",
+        amr=("pwd",),
+        auth_time=NOW,
+        created_at=NOW,
+        expires_at=NOW + timedelta(days=30),
+    )
 
 
 @pytest.fixture
@@ -103,6 +135,19 @@ def test_the_other_sessions_end_and_this_one_goes_on_under_another_cookie(accoun
     assert account.live(account.cookies[HERE.id]) is None
     assert account.live(changed.cookie) == HERE.id
     assert account.audited() == ["session.ended", "subject.password.changed"]
+
+
+def test_what_other_sessions_gave_ends_and_what_this_one_gave_goes_on(account):
+    left = a_session(id="ses_left", subject=ADA)
+    with account.database.write() as tx:
+        sessions.create(tx, left, cookie=new_secret())
+    account.give(HERE, THERE, left)
+    with account.database.write() as tx:
+        sessions.end_session(tx, left.id, EndReason.SIGNED_OUT, NOW)
+
+    assert isinstance(account.change(), PasswordChanged)
+
+    assert [account.is_revoked(each) for each in (HERE, THERE, left)] == [False, True, True]
 
 
 def test_a_sign_in_that_is_not_fresh_changes_nothing(account):

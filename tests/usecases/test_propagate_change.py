@@ -9,13 +9,23 @@ from pdp.domain.session import EndReason
 from pdp.domain.signal import DeviceName, NameKind
 from pdp.store import exposures, grants, jobs, sessions
 from pdp.store.database import Statement
+from pdp.store.documents import DocumentKind
 from pdp.usecases.administer_device import block_device, unblock_device
 from pdp.usecases.follow_ups import DeliverLogout, PropagateChange
 from pdp.usecases.propagate_change import propagate_change
+from pdp.usecases.publish_document import publish
 from tests.builders import NOW
 from tests.deployment import RULES, a_calm, a_client, a_deployment, a_risky, ingest, signed_in
 
 LOGOUT = "https://rp.example/backchannel"
+#: Policies under which a risky device is not mended but shut out.
+RISK_BLOCKS = """\
+pratique: policies/v1
+default: block
+policies:
+  - {id: everybody, outcome: full}
+  - {id: risky, outcome: block, when: {device_risk: {in: [high], on_missing: false}}}
+"""
 MINUTE = timedelta(minutes=1)
 HALF = timedelta(seconds=30)
 _GRANT = Statement("SELECT revoked_at, revoke_reason FROM grants WHERE id = :id")
@@ -121,6 +131,20 @@ def test_a_blocked_device_loses_its_sessions_and_grants(runtime):
     ada = signed_in(runtime.database, "wiki", "chat")
     _propagate(runtime)
     _block(runtime, ada.device)
+
+    assert _propagate(runtime) == ["wiki"]
+    ended = _session(runtime, ada.session)
+    assert (ended.ended_at, ended.end_reason) == (NOW, EndReason.BLOCKED)
+    assert all(_revoked(runtime, grant) for grant in ada.grants)
+
+
+def test_a_block_by_policy_ends_our_own_session_and_all_that_it_gave(runtime):
+    """Remediate would keep it (DECISIONS 11)."""
+    ada = signed_in(runtime.database, "wiki", "chat")
+    with runtime.database.write() as tx:
+        publish(tx, DocumentKind.POLICIES, RISK_BLOCKS, file="block", actor="op", now=NOW)
+    _propagate(runtime)
+    ingest(runtime.database, a_risky("evt-1"))
 
     assert _propagate(runtime) == ["wiki"]
     ended = _session(runtime, ada.session)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+import pyotp
 from flask import Flask
 from werkzeug.test import Client, TestResponse
 
@@ -13,8 +14,9 @@ from pdp.clock import new_secret
 from pdp.domain.ids import DeviceId, SubjectId
 from pdp.identification.device_cookie import key_of
 from pdp.identification.evidence import CookieClaim
-from pdp.store import devices, subjects
+from pdp.store import devices, factors, subjects
 from pdp.usecases.enrol_device import Credential, add_credential
+from pdp.usecases.second_factor import secret_place
 from tests.builders import NOW, a_subject
 from tests.oidc.world import CHALLENGE, REDIRECT, World
 
@@ -190,3 +192,28 @@ def enrolled(world: World, browser: Browser, device: DeviceId, owner: SubjectId)
         credential = Credential(method=CookieClaim.method, key=key_of(secret))
         add_credential(tx, device, credential, actor=owner, now=NOW)
     browser.set_cookie("__Host-pdp-device", secret)
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticator:
+    """A person's app, whose clock is the world's."""
+
+    world: World
+    secret: str
+
+    @property
+    def code(self) -> str:
+        """The six digits that it shows now."""
+        return pyotp.TOTP(self.secret).at(int(self.world.clock().timestamp()))
+
+
+def an_authenticator(world: World, subject: SubjectId) -> Authenticator:
+    """Give a person a second factor, confirmed long ago."""
+    secret = pyotp.random_base32()
+    seal = world.runtime.envelope.seal
+    with world.database.write() as tx:
+        pending = seal(secret, place="pending")
+        factors.begin(tx, subject, sealed=pending)
+        sealed = seal(secret, place=secret_place(subject))
+        assert factors.confirm(tx, subject, pending=pending, sealed=sealed, step=0, now=NOW)
+    return Authenticator(world, secret)

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from pdp.web.door import Door
+from pdp.web.door import Door, is_program
 from tests.builders import NOW, FrozenClock
 from tests.deployment import a_webhook
 from tests.oidc.world import World, secret_of
@@ -127,6 +127,26 @@ def test_both_doors_give_the_same_answer(browser: Browser, name: str):
     assert _comparable(door[1]) == _comparable(flask[1])
     if name != "a page":
         assert door[2] == flask[2]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "program"),
+    [
+        ("POST", "/token", True),
+        ("POST", "/introspect", True),
+        ("POST", "/revoke", True),
+        ("GET", "/userinfo", True),
+        ("POST", "/userinfo", True),
+        ("POST", "/webhooks/edr", True),
+        ("GET", "/webhooks/edr", False),
+        ("GET", "/token", False),
+        ("POST", "/signin", False),
+        ("POST", "/account/webhooks/edr", False),
+    ],
+)
+def test_programs_and_pages_are_told_apart(method: str, path: str, *, program: bool):
+    """What is no program waits behind pages and passwords (DECISIONS 23)."""
+    assert is_program(method, path) is program
 
 
 def test_both_doors_issue_and_apply(browser: Browser):

@@ -58,6 +58,13 @@ class Exchange:
         self.answer = (status, dict(headers), body)
 
 
+class Gone(Exchange):
+    """A request whose sender went away before its end."""
+
+    async def __call__(self):
+        raise ProtocolClosed
+
+
 def tell(environ, start_response):
     """Answer which thread saw which body, or which error it was to word."""
     raised = environ.get(RAISED)
@@ -142,10 +149,6 @@ def test_chunks_are_refused_because_half_of_them_would_pass_for_all(stated):
 def test_half_a_body_whose_sender_went_away_reaches_nobody():
     asked = []
 
-    class Gone(Exchange):
-        async def __call__(self):
-            raise ProtocolClosed
-
     def note(environ, start_response):
         asked.append(environ)
         return tell(environ, start_response)
@@ -186,6 +189,35 @@ def test_bodies_that_would_fill_the_memory_are_refused():
         return sorted(each.answer[2] for each in asked)
 
     assert in_a_loop(ask()) == [b"RequestTimeout", b"ServiceUnavailable"]
+
+
+@pytest.mark.parametrize(
+    ("first", "answer"),
+    [(Exchange(b"a"), b"a"), (Exchange(None), b"RequestTimeout"), (Gone(), b"")],
+    ids=["came in", "took too long", "broke off"],
+)
+def test_the_next_large_body_has_room_after_one_that(first, answer):
+    second = Exchange(b"b")
+    scope = Scope(lines=sized(MOST_HELD))
+
+    async def ask():
+        front = Front(
+            programs=Pool("programs", tell, 1),
+            pages=Pool("pages", tell, 1),
+            is_program=lambda _method, _path: True,
+            largest_body=MOST_HELD,
+            at_end=lambda: None,
+            body_within=0.05,
+        )
+        loop = asyncio.get_running_loop()
+        front.__rsgi_init__(loop)
+        await front.__rsgi__(scope, first)
+        await front.__rsgi__(scope, second)
+        await loop.run_in_executor(None, front.__rsgi_del__, loop)
+
+    in_a_loop(ask())
+
+    assert (first.answer[2], second.answer[2]) == (answer, b"b")
 
 
 def test_an_application_that_fails_is_an_answer_all_the_same():
