@@ -75,15 +75,28 @@ def begin_enrolment(
 
 
 def pending_image(
-    tx: Transaction, envelope: Envelope, subject_id: SubjectId, *, issuer_name: str
+    tx: Transaction,
+    envelope: Envelope,
+    session: Session,
+    *,
+    compliance: Compliance,
+    lifetimes: LifetimeSettings,
+    issuer_name: str,
+    now: datetime,
 ) -> bytes | None:
-    """Return the QR code of the secret that waits to be confirmed, as SVG; None if none does."""
-    factor = factors.read(tx, subject_id)
+    """Return the QR code of the secret that waits to be confirmed, as SVG.
+
+    None if none does, or if this session might not have asked for it: whoever sees the secret
+    has the factor.
+    """
+    subject = subjects.get(tx, session.subject)
+    factor = factors.read(tx, subject.id)
     if factor is None or factor.pending is None:
         return None
-    secret = envelope.open(factor.pending, place=_pending_place(subject_id))
-    username = subjects.get(tx, subject_id).username
-    uri = pyotp.TOTP(secret).provisioning_uri(name=username, issuer_name=issuer_name)
+    if _refuse(subject, session, compliance, lifetimes, now) is not None:
+        return None
+    secret = envelope.open(factor.pending, place=_pending_place(subject.id))
+    uri = pyotp.TOTP(secret).provisioning_uri(name=subject.username, issuer_name=issuer_name)
     return qr_image(uri)
 
 

@@ -53,8 +53,11 @@ def qr() -> Response:
             image = pending_image(
                 visit.tx,
                 runtime().envelope,
-                visit.live.session.subject,
+                visit.live.session,
+                compliance=compliance_of(visit, visit.live.session),
+                lifetimes=runtime().settings.lifetimes,
                 issuer_name=runtime().settings.display_name,
+                now=visit.now,
             )
     if image is None:
         return Response(status=404)

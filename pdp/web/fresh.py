@@ -3,15 +3,18 @@
 An authorization request that waits for the change (`waiting`, its id) is carried along.
 """
 
-from typing import Final
+from typing import Final, assert_never
 
 from flask import Blueprint, Response, make_response, render_template, request, url_for
 
 from pdp.ephemeral.rate_limit import Limited
 from pdp.store.sessions import LiveSession
+from pdp.usecases.passwords import Busy
 from pdp.usecases.second_factor import prove_factor
 from pdp.usecases.sign_in import (
     FactorProved,
+    Refusal,
+    Refused,
     SignedIn,
     check_password,
     renew_session,
@@ -67,9 +70,7 @@ def submit(after: str) -> Response:
         if isinstance(outcome, SignedIn):
             renewed = renew_session(visit.tx, live.session, outcome, now=visit.now)
         if renewed is None:
-            limited = outcome if isinstance(outcome, Limited) else None
-            error = "invalid" if limited is None else "throttled"
-            return visit.finish(_page(visit, live, after, error, 401, limited=limited))
+            return visit.finish(_again(visit, live, after, outcome))
         visit.signed_in(renewed)
         return visit.finish(_go_on(after))
 
@@ -91,9 +92,25 @@ def _by_factor(visit: Visit, live: LiveSession, after: str) -> Response:
         if raised is not None:
             visit.signed_in(raised)
         return _go_on(after)
-    limited = proved if isinstance(proved, Limited) else None
-    error = "invalid" if limited is None else "throttled"
-    return _page(visit, live, after, error, 401, limited=limited)
+    return _again(visit, live, after, proved)
+
+
+def _again(
+    visit: Visit, live: LiveSession, after: str, why: SignedIn | Refused | Limited | Busy
+) -> Response:
+    """Show the page again, with the reason: the same words and statuses as at a sign-in."""
+    match why:
+        case Limited():
+            return _page(visit, live, after, "throttled", 429, limited=why)
+        case Busy():
+            return _page(visit, live, after, "busy", 503)
+        case Refused(Refusal.USED_CODE):
+            return _page(visit, live, after, "used", 401)
+        case Refused() | SignedIn():
+            # Right, and yet no session came of it: it ended meanwhile.
+            return _page(visit, live, after, "invalid", 401)
+        case _:
+            assert_never(why)
 
 
 def _go_on(after: str) -> Response:

@@ -97,6 +97,18 @@ def test_a_right_code_confirms_nothing_when_meanwhile(
     assert not has_factor(bob.world)
 
 
+@pytest.mark.parametrize("happens", [_grow_old, _turn_risky])
+def test_the_secret_that_waits_is_shown_to_nobody_who_might_not_ask_for_it(
+    bob: Browser, happens: Callable[[World], None]
+):
+    bob.get("/account/factor")
+    assert bob.get(PICTURE).status == 200
+
+    happens(bob.world)
+
+    assert bob.get(PICTURE).status == 404
+
+
 def test_guesses_at_the_new_secret_are_slowed_down_and_a_right_one_comes_too_late(bob: Browser):
     page = bob.get("/account/factor")
     app = app_of(bob, page)

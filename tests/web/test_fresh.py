@@ -80,6 +80,7 @@ def test_guessing_the_password_is_slowed_down_here_too(stale: Browser):
 
     page = stale.sign_in(asked)
 
+    assert page.status == 429
     assert "Too many attempts" in page.text
     assert not is_trusted(stale)
     assert "Too many attempts" in stale.sign_in(stale.get("/signin")).text
@@ -137,7 +138,10 @@ def test_a_code_confirms_once(stale: Browser, app: Authenticator):
     asked = stale.get("/account/confirm/account")
     assert stale.submit(asked, code=app.code).path == "/account"
 
-    assert stale.submit(asked, code=app.code).status == 401
+    again = stale.submit(asked, code=app.code)
+
+    assert again.status == 401
+    assert "used already" in again.text
 
 
 def test_a_recovery_code_confirms_once_and_its_own_form_says_what_is_wrong(
@@ -164,5 +168,6 @@ def test_guessing_the_code_is_slowed_down_and_a_right_one_comes_too_late(
 
     page = stale.submit(asked, code=app.code)
 
+    assert page.status == 429
     assert "Too many attempts" in page.text
     assert not is_trusted(stale)

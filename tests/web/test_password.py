@@ -123,3 +123,20 @@ def test_a_server_that_has_no_room_for_hashing_says_so_and_changes_nothing(world
     assert page.status == 503
     assert "busy" in page.text
     assert opens(browser, PASSWORD)
+
+
+def test_a_right_password_is_not_called_wrong_where_there_was_no_room_to_check_it(world: World):
+    hasher = _HeldUp()
+    hasher.may_go_on.set()
+    passwords = Passwords(concurrency=1, wait=timedelta(0), hasher=hasher)
+    world.runtime = replace(world.runtime, passwords=passwords)
+    browser = Browser(world)
+    a_person(world)
+    browser.sign_in(browser.get("/signin"))
+    asked = browser.get("/account/confirm/account")
+
+    with _hashing_somebody_elses(passwords, hasher):
+        page = browser.sign_in(asked)
+
+    assert page.status == 503
+    assert "busy" in page.text
