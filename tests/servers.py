@@ -20,7 +20,7 @@ import psycopg
 import redis
 
 CURE: Final = "`make test` installs it (tools/install-test-servers does that part alone)"
-_STARTUP_SECONDS: Final = 30
+_STARTUP_SECONDS: Final = 120
 _POLL_SECONDS: Final = 0.02
 
 
@@ -40,7 +40,7 @@ def free_port() -> int:
 
 
 def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
-    """Return once `ready()`; fail with the server's log when it ends or takes over 30 s."""
+    """Return once `ready()`; fail with the server's log when it ends or takes over two minutes."""
     deadline = time.monotonic() + _STARTUP_SECONDS
     while not ready():
         if process.poll() is not None or time.monotonic() > deadline:
