@@ -32,6 +32,8 @@ _FORM = "application/x-www-form-urlencoded"
 _JSON = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
 _BEARER = "bearer "
 _MOST_HEADER = 16 * 1024
+#: Bytes; reading a form is work that nobody has proved anything for yet.
+_MOST_FORM = 64 * 1024
 #: b64token of RFC 6750 §2.1.
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 #: How often a request is looked at anew because something moved under it.
@@ -210,6 +212,8 @@ def _parameters(call: Call) -> Parameters | Answer:
         return _malformed(f"Send a form: Content-Type {_FORM}.")
     if call.authorization is not None and len(call.authorization) > _MOST_HEADER:
         return _malformed("The Authorization header is too long.")
+    if len(call.body) > _MOST_FORM:
+        return _malformed("The form is too long.")
     try:
         parameters = Parameters.parse(call.body.decode())
     except (UnicodeDecodeError, ValueError):
@@ -252,6 +256,8 @@ def _bearer_of_header(call: Call) -> str | None:
 def _bearer_of_body(call: Call) -> str | None:
     """Return the bearer token of a form (RFC 6750 §2.2)."""
     if call.content_type.partition(";")[0].strip().lower() != _FORM:
+        return None
+    if len(call.body) > _MOST_FORM:
         return None
     try:
         parameters = Parameters.parse(call.body.decode())

@@ -45,6 +45,10 @@ def engine_options(url: str, *, pool_size: int, busy_timeout: timedelta) -> dict
             "autocommit": True,
             "connect_timeout": max(2, int(seconds)),
             "tcp_user_timeout": milliseconds,
+            # A peer that took the question and went silent is asked after, too.
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
             "options": f"-c lock_timeout={milliseconds} -c statement_timeout={milliseconds}",
         }
     return {

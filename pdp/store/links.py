@@ -139,7 +139,14 @@ class PostgresqlLink:
     (`tcp_user_timeout`).
     """
 
-    __slots__ = ("_answer", "_connection", "_is_to_begin", "_prepared", "connection")
+    __slots__ = (
+        "_answer",
+        "_connection",
+        "_is_to_begin",
+        "_prepared",
+        "_room_or_answer",
+        "connection",
+    )
 
     def __init__(self, connection: sa.Connection, driver: psycopg.Connection[Any]) -> None:
         self.connection = connection
@@ -149,6 +156,8 @@ class PostgresqlLink:
         self._is_to_begin = False
         self._answer = select.poll()
         self._answer.register(driver.pgconn.socket, select.POLLIN)
+        self._room_or_answer = select.poll()
+        self._room_or_answer.register(driver.pgconn.socket, select.POLLIN | select.POLLOUT)
 
     def run(self, statement: Statement, parameters: Mapping[str, Value]) -> int:
         """Execute a change; return how many rows it touched."""
@@ -179,7 +188,10 @@ class PostgresqlLink:
     def say(self, command: str) -> None:
         """Execute a command of transactions, such as COMMIT."""
         self.begin_now()
-        self._answered(self._connection.pgconn.exec_(command.encode()))
+        result = self._answered(self._connection.pgconn.exec_(command.encode()))
+        if command == "COMMIT" and result.command_status != b"COMMIT":
+            # A statement had failed before: the server answers with what it did instead.
+            raise psycopg.errors.InFailedSqlTransaction("the transaction was undone, not committed")
 
     def roll_back(self) -> None:
         """Undo whatever is open, if anything is and the connection still stands."""
@@ -218,6 +230,11 @@ class PostgresqlLink:
     def _next_result(self) -> "pq.abc.PGresult | None":
         """Wait for what the server says next, without holding other threads up as libpq would."""
         connection = self._connection.pgconn
+        while connection.flush():
+            # More than the kernel takes at once; what the server says meanwhile must be read, or
+            # both would wait for each other.
+            self._room_or_answer.poll()
+            connection.consume_input()
         while connection.is_busy():
             self._answer.poll()
             connection.consume_input()

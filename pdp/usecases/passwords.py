@@ -13,7 +13,7 @@ import time
 import unicodedata
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum, StrEnum, auto
@@ -195,7 +195,9 @@ def broken_rule(password: str, *, minimum: int, account: tuple[str, ...]) -> Rul
 def _give_way() -> None:
     """Let the kernel prefer other threads; where niceness is the whole process', all are equal."""
     if sys.platform.startswith("linux"):
-        os.nice(_NICENESS)
+        # Where it may not, hashing still must be done.
+        with suppress(OSError):
+            os.nice(_NICENESS)
 
 
 def _names(account: tuple[str, ...]) -> frozenset[str]:

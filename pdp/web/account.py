@@ -73,6 +73,8 @@ def revoke_session() -> Response:
     with visiting() as visit:
         if visit.live is None:
             return visit.finish(see_other(url_for("signin.sign_in")))
+        if visit.live.must_change_password:
+            return visit.finish(see_other(url_for("password.show")))
         wanted = SessionId(request.form.get("session", ""))
         if any(own.id == wanted for own in _own_sessions(visit, visit.live)):
             end_browser_session(
@@ -93,6 +95,8 @@ def withdraw_consent() -> Response:
     with visiting() as visit:
         if visit.live is None:
             return visit.finish(see_other(url_for("signin.sign_in")))
+        if visit.live.must_change_password:
+            return visit.finish(see_other(url_for("password.show")))
         subject = visit.live.session.subject
         client_id = ClientId(request.form.get("client_id", ""))
         is_known = client_id in visit.configuration.clients

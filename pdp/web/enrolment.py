@@ -89,6 +89,8 @@ def begin() -> Response:
     with visiting() as visit:
         if visit.live is None:
             return visit.finish(see_other(url_for("signin.sign_in")))
+        if visit.live.must_change_password:
+            return visit.finish(see_other(url_for("password.show")))
         lifetimes = runtime().settings.lifetimes
         why = refuse_device_enrolment(
             visit.live.session,

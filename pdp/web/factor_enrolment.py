@@ -38,6 +38,8 @@ def show() -> Response:
     with visiting() as visit:
         if visit.live is None:
             return visit.finish(see_other(url_for("signin.sign_in")))
+        if visit.live.must_change_password:
+            return visit.finish(see_other(url_for("password.show")))
         begun = _begin(visit, visit.live)
         if isinstance(begun, ChangeRefused):
             return visit.finish(refused(begun, after="factor"))
@@ -49,7 +51,7 @@ def qr() -> Response:
     """Return the pending secret as a QR code, to the person whose it is."""
     with visiting() as visit:
         image = None
-        if visit.live is not None:
+        if visit.live is not None and not visit.live.must_change_password:
             image = pending_image(
                 visit.tx,
                 runtime().envelope,
@@ -71,6 +73,8 @@ def confirm() -> Response:
     with visiting() as visit:
         if visit.live is None:
             return visit.finish(see_other(url_for("signin.sign_in")))
+        if visit.live.must_change_password:
+            return visit.finish(see_other(url_for("password.show")))
         here = runtime()
         # Guesses at the pending secret count with all other guesses at this account.
         attempt = attempts.attempt_at(visit.live.session.subject, visit.address)
@@ -109,6 +113,8 @@ def renew_codes() -> Response:
     with visiting() as visit:
         if visit.live is None:
             return visit.finish(see_other(url_for("signin.sign_in")))
+        if visit.live.must_change_password:
+            return visit.finish(see_other(url_for("password.show")))
         here = runtime()
         outcome = renew_recovery_codes(
             visit.tx,

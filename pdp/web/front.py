@@ -157,45 +157,53 @@ class Front:
         environ = environ_of(scope)
         path = environ["PATH_INFO"]
         pool = self._programs if self._is_program(scope.method, path) else self._pages
+        weight = self._take_in_charge(environ)
         try:
-            await self._take_in(environ, protocol)
+            if weight is not None:
+                await self._take_in(environ, protocol)
+            answered = await pool.answer(environ, self._loop)
         except ProtocolClosed:
             # Whoever sent half a request hears no answer, and nothing was done.
             return
-        answered = await pool.answer(environ, self._loop)
+        finally:
+            # Not before it was answered: what waits for a thread is in memory, too.
+            self._held -= weight or 0
         protocol.response_bytes(answered.status, answered.headers, answered.body)
 
-    async def _take_in(self, environ: Environ, protocol: RsgiProtocol) -> None:
-        """Put the body into the environ, or the error that the application will word."""
+    def _take_in_charge(self, environ: Environ) -> int | None:
+        """Count the body that is to come, and return its weight; None if it is not to be read.
+
+        Why not is put into the environ, for the application to word.
+        """
         if "HTTP_TRANSFER_ENCODING" in environ:
             # Chunks arrive here without a word of whether the last one was the last: half a body
             # would be taken for a whole one (RFC 9110 §15.5.12).
             environ[RAISED] = LengthRequired("Send the body with a Content-Length.")
-            return
+            return None
         stated = environ.get("CONTENT_LENGTH")
         if stated is None:
-            return
+            return None
         if not (stated.isascii() and stated.isdigit()):
             environ[RAISED] = BadRequest()
-            return
+            return None
         length = int(stated)
         if length > self._largest:
             # Not read at all; the application refuses it by the length.
-            return
+            return None
         weight = length if length > _SMALL else 0
         if self._held + weight > MOST_HELD:
             environ[RAISED] = ServiceUnavailable()
-            return
+            return None
         self._held += weight
+        return weight
+
+    async def _take_in(self, environ: Environ, protocol: RsgiProtocol) -> None:
+        """Put the body into the environ, or the error that the application will word."""
         try:
             async with asyncio.timeout(self._body_within):
-                body = await protocol()
+                environ["wsgi.input"] = BytesIO(await protocol())
         except TimeoutError:
             environ[RAISED] = RequestTimeout()
-            return
-        finally:
-            self._held -= weight
-        environ["wsgi.input"] = BytesIO(body)
 
 
 def environ_of(scope: RsgiScope) -> Environ:
@@ -206,7 +214,7 @@ def environ_of(scope: RsgiScope) -> Environ:
         "SCRIPT_NAME": "",
         # One slash: routing takes `//signin` for `/signin`, so everybody sees it so.
         "PATH_INFO": "/" + scope.path.lstrip("/").encode().decode("latin-1"),
-        "QUERY_STRING": scope.query_string,
+        "QUERY_STRING": scope.query_string.encode().decode("latin-1"),
         "SERVER_NAME": host.strip("[]"),
         "SERVER_PORT": port,
         "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",

@@ -298,6 +298,16 @@ def test_a_parameter_that_comes_twice_is_refused(world: World, body: bytes):
     assert answer.error == "invalid_request"
 
 
+@pytest.mark.parametrize("endpoint", [endpoints.token, endpoints.introspect, endpoints.revoke])
+def test_a_form_that_nobody_needs_so_long_is_not_read(world: World, endpoint: object):
+    body = b"grant_type=client_credentials&token=" + b"%41" * 22_000
+
+    answer = world.post_raw(endpoint, body, _basic("backup"))
+
+    assert (answer.status, answer.error) == (400, "invalid_request")
+    assert "too long" in str(answer.body["error_description"])
+
+
 @pytest.mark.parametrize("grant_type", [None, "password", 'x"y', "urn:ietf:params:é"])
 def test_an_unknown_grant_type_is_refused_with_an_oauth_error(world: World, grant_type: str | None):
     answer = world.token("backup", grant_type=grant_type)

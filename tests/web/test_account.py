@@ -8,12 +8,14 @@ from pdp.domain.client import Client
 from pdp.domain.events import Action
 from pdp.domain.ids import ClientId, SessionId, SubjectId
 from pdp.store import audit_trail, clients, consents, sessions
+from pdp.store.database import Statement
 from tests.builders import NOW
 from tests.oidc.world import World, a_confidential_client
 from tests.web.browser import PASSWORD, Browser, a_person
 
 BOB = SubjectId("usr_bob")
 GUEST = ClientId("guest")
+MUST_CHANGE = Statement("UPDATE subjects SET must_change_password = TRUE WHERE id = :id")
 OWN_PAGES = [
     ("GET", "/account"),
     ("POST", "/account/sessions/revoke"),
@@ -133,3 +135,26 @@ def test_who_has_agreed_to_nothing_takes_nothing_back_from_others(browser: Brows
     with browser.world.database.read() as tx:
         told = audit_trail.recent(tx, kind="client")
     assert Action.CONSENT_WITHDRAWN not in [event.action for event in told]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        *(each for each in OWN_PAGES if "password" not in each[1] and "confirm" not in each[1]),
+        ("POST", "/account/devices/enrol"),
+    ],
+)
+def test_nothing_but_a_new_password_follows_a_sign_in_by_a_given_one(
+    browser: Browser, method: str, path: str
+):
+    assert browser.sign_in(browser.get("/signin")).path == "/account"
+    form = browser.get("/account").forms[0].values
+    with browser.world.database.write() as tx:
+        tx.run(MUST_CHANGE, {"id": BOB})
+
+    if method == "GET":
+        page = browser.get(path, follow=False)
+    else:
+        page = browser.post(path, form, follow=False)
+
+    assert (page.status, page.location) == (303, "/account/password")

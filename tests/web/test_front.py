@@ -191,6 +191,44 @@ def test_bodies_that_would_fill_the_memory_are_refused():
     assert in_a_loop(ask()) == [b"RequestTimeout", b"ServiceUnavailable"]
 
 
+def test_a_body_that_waits_for_its_answer_is_still_held():
+    may_answer = threading.Event()
+    second = Exchange(b"b")
+
+    def slow(environ, start_response):
+        if environ.get(RAISED) is None:
+            may_answer.wait()
+        return tell(environ, start_response)
+
+    async def ask():
+        front = Front(
+            programs=Pool("programs", slow, 2),
+            pages=Pool("pages", slow, 1),
+            is_program=lambda _method, _path: True,
+            largest_body=MOST_HELD,
+            at_end=lambda: None,
+        )
+        loop = asyncio.get_running_loop()
+        front.__rsgi_init__(loop)
+        first = asyncio.create_task(front.__rsgi__(Scope(lines=sized(MOST_HELD)), Exchange(b"a")))
+        # The first is taken in whole at its first step, and then waits for its answer.
+        await asyncio.sleep(0)
+        await front.__rsgi__(Scope(lines=sized(MOST_HELD)), second)
+        may_answer.set()
+        await first
+        await loop.run_in_executor(None, front.__rsgi_del__, loop)
+
+    in_a_loop(ask())
+
+    assert second.answer[2] == b"ServiceUnavailable"
+
+
+def test_a_query_in_any_script_is_bytes_for_the_application():
+    environ = environ_of(Scope(query_string="a=\u20ac"))
+
+    assert environ["QUERY_STRING"].encode("latin-1").decode() == "a=\u20ac"
+
+
 @pytest.mark.parametrize(
     ("first", "answer"),
     [(Exchange(b"a"), b"a"), (Exchange(None), b"RequestTimeout"), (Gone(), b"")],
