@@ -192,11 +192,12 @@ def test_bodies_that_would_fill_the_memory_are_refused():
 
 
 def test_a_body_that_waits_for_its_answer_is_still_held():
-    may_answer = threading.Event()
+    at_work, may_answer = threading.Event(), threading.Event()
     second = Exchange(b"b")
 
     def slow(environ, start_response):
         if environ.get(RAISED) is None:
+            at_work.set()
             may_answer.wait()
         return tell(environ, start_response)
 
@@ -211,8 +212,7 @@ def test_a_body_that_waits_for_its_answer_is_still_held():
         loop = asyncio.get_running_loop()
         front.__rsgi_init__(loop)
         first = asyncio.create_task(front.__rsgi__(Scope(lines=sized(MOST_HELD)), Exchange(b"a")))
-        # The first is taken in whole at its first step, and then waits for its answer.
-        await asyncio.sleep(0)
+        await loop.run_in_executor(None, at_work.wait)
         await front.__rsgi__(Scope(lines=sized(MOST_HELD)), second)
         may_answer.set()
         await first
