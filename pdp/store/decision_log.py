@@ -48,7 +48,7 @@ class DecisionLog:
         self._oldest: float | None = None
         self._due = threading.Event()
         self._stopping = False
-        self._is_failing = False
+        self._trouble: type[Exception] | None = None
         self._thread: threading.Thread | None = None
         # Whatever a process before this one left waiting went with it.
         metrics.records_waited(0)
@@ -114,8 +114,8 @@ class DecisionLog:
     def _write(self, rows: list[dict[str, Value]], repeats: Mapping[DecisionId, int]) -> None:
         with self._database.write() as tx:
             for row in rows:
-                decisions.append(tx, row)
-                exposures.note_decision(tx, row)
+                if decisions.append_once(tx, row):
+                    exposures.note_decision(tx, row)
             for decision_id, times in repeats.items():
                 decisions.count_repeats(tx, decision_id, times)
 
@@ -156,14 +156,15 @@ class DecisionLog:
         try:
             self.flush()
         except Exception as error:  # noqa: BLE001  it is told, and tried again
-            if not self._is_failing:
+            # Told once, and again when the trouble becomes another one.
+            if type(error) is not self._trouble:
                 _tell(error)
-            self._is_failing = True
+            self._trouble = type(error)
             self._due.set()
         else:
-            if self._is_failing:
+            if self._trouble is not None:
                 _log.info("decisions.write.recovered")
-            self._is_failing = False
+            self._trouble = None
 
 
 def _tell(error: Exception) -> None:

@@ -36,6 +36,10 @@ VALUES: Final = (
     " :report_only, :facts, :policy_version, :repeats"
 )
 _INSERT = Statement(f"INSERT INTO decisions ({COLUMNS}) VALUES ({VALUES})")  # noqa: S608  columns are ours
+_INSERT_ONCE = Statement(
+    f"INSERT INTO decisions ({COLUMNS}) VALUES ({VALUES})"  # noqa: S608  columns are ours
+    " ON CONFLICT (id) DO NOTHING"
+)
 _INSERT_UNDER = Statement(
     f"INSERT INTO decisions ({COLUMNS}) SELECT {VALUES}"  # noqa: S608  columns are ours
     " WHERE (SELECT value FROM generations WHERE name = 'config') = :config"
@@ -90,6 +94,15 @@ def row_of(decision_id: DecisionId, facts: Facts, decision: Decision) -> dict[st
 def append(tx: Transaction, row: Mapping[str, Value]) -> None:
     """Store a decision in the transaction that carries it out."""
     tx.run(_INSERT, row)
+
+
+def append_once(tx: Transaction, row: Mapping[str, Value]) -> bool:
+    """Store a decision that an earlier try may have stored; False if one did.
+
+    A connection may be lost after its transaction was committed: whoever tries again does not
+    know it.
+    """
+    return tx.run(_INSERT_ONCE, row) == 1
 
 
 def append_under(tx: Transaction, row: Mapping[str, Value], *, generation: int) -> bool:

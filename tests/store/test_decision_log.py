@@ -87,6 +87,19 @@ def test_records_wait_whatever_the_error_and_are_written_afterwards(database):
         assert decisions.find(tx, "dec_1").repeats == 2
 
 
+def test_a_group_whose_commit_was_not_heard_of_is_written_once_and_holds_up_none(database):
+    log = DecisionLog(database)
+    decision_id, row = a_row("dec_1")
+    with database.write() as tx:
+        decisions.append(tx, row)
+
+    log.append(decision_id, row, key=None)
+    log.append(*a_row("dec_2"), key=None)
+    log.close()
+
+    assert recorded(database) == {"dec_1", "dec_2"}
+
+
 def test_the_writing_thread_outlives_an_error_that_is_no_outage(database):
     with heard("decisions.write.failed", "decisions.write.recovered") as events:
         log = DecisionLog(database)
