@@ -110,7 +110,8 @@ def _supervise(runtime: Runtime, parts: Sequence[str]) -> None:
     supervised = ("--supervisor", str(os.getpid()))
     children = [Child(name, [sys.executable, "-m", "pdp", name, *supervised]) for name in parts]
     family = Family(children, os.environ)
-    management = ManagementServer(runtime, Management(runtime, _parts_alive(family, parts)))
+    checks = _parts_checked(runtime.settings, family, parts)
+    management = ManagementServer(runtime, Management(runtime, checks))
     management.start()
     try:
         family.start()
@@ -122,19 +123,25 @@ def _supervise(runtime: Runtime, parts: Sequence[str]) -> None:
         _log.info("server.stop.finished", clean=is_clean)
 
 
-def _parts_alive(family: Family, parts: Sequence[str]) -> OwnChecks:
-    def checks() -> tuple[Check, ...]:
-        return tuple(
-            Check(
+def _parts_checked(settings: Settings, family: Family, parts: Sequence[str]) -> OwnChecks:
+    def checked(part: str) -> Check:
+        if not family.is_alive(part):
+            return Check(
                 name=part,
-                ok=family.is_alive(part),
-                detail="runs" if family.is_alive(part) else "died, and starts again",
-                cure="" if family.is_alive(part) else "see the log for why it ended",
+                ok=False,
+                detail="died, and starts again",
+                cure="see the log for why it ended",
             )
-            for part in parts
-        )
+        if part == "http" and not _accepts(settings):
+            return Check(
+                name=part,
+                ok=False,
+                detail="runs, and accepts no connections yet",
+                cure="wait some seconds; then see the log for what keeps it",
+            )
+        return Check(name=part, ok=True, detail="runs")
 
-    return checks
+    return lambda: tuple(checked(part) for part in parts)
 
 
 def _watch(settings: Settings, family: Family, stopping: threading.Event) -> None:
@@ -161,8 +168,11 @@ def _answers(settings: Settings, family: Family) -> bool:
     """Tell whether every part is up: the HTTP server is once it accepts connections."""
     if not all(child.is_alive for child in family.children):
         return False
-    if not any(child.name == "http" for child in family.children):
-        return True
+    return _accepts(settings) or not any(child.name == "http" for child in family.children)
+
+
+def _accepts(settings: Settings) -> bool:
+    """Tell whether the HTTP server accepts connections; it does not as soon as it runs."""
     address = (_reachable(settings.server.host), settings.server.port)
     try:
         socket.create_connection(address, timeout=_PROBE_SECONDS).close()
