@@ -94,10 +94,12 @@ def _told(error: Exception) -> str:
 
 
 def _database(database: Database) -> tuple[bool, str]:
-    with database.read() as tx:
-        if database.is_sqlite:
+    if database.is_sqlite:
+        # Taking the writers' turn tells what a reading cannot: a full disk, a read-only file.
+        with database.write() as tx:
             tx.one(_ONE, {})
-            return True, "SQLite"
+        return True, "SQLite"
+    with database.read() as tx:
         row = tx.one(_READ_ONLY, {})
     if row is None or row[0] != "off":
         return False, "PostgreSQL takes no writes: it is a replica, or was made read-only"

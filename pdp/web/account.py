@@ -12,6 +12,7 @@ from pdp.usecases.gather_facts import device_facts
 from pdp.usecases.reassess_device import assessment_at
 from pdp.usecases.revoke_access import end_browser_session
 from pdp.usecases.show_remediation import shown_device
+from pdp.web.account_holder import account_holder
 from pdp.web.context import runtime
 from pdp.web.security import csrf_token, require_csrf
 from pdp.web.see_other import see_other
@@ -35,11 +36,9 @@ _NOTICES = frozenset(
 def show() -> Response:
     """Show the account of whoever is signed in."""
     with visiting() as visit:
-        live = visit.live
-        if live is None:
-            return visit.finish(see_other(url_for("signin.sign_in")))
-        if live.must_change_password:
-            return visit.finish(see_other(url_for("password.show")))
+        live = account_holder(visit)
+        if isinstance(live, Response):
+            return visit.finish(live)
         notice = request.args.get("notice")
         page = render_template(
             "account.html",
@@ -71,19 +70,18 @@ def revoke_session() -> Response:
     """End one of the person's own sessions; anybody else's looks like none."""
     require_csrf(request)
     with visiting() as visit:
-        if visit.live is None:
-            return visit.finish(see_other(url_for("signin.sign_in")))
-        if visit.live.must_change_password:
-            return visit.finish(see_other(url_for("password.show")))
+        live = account_holder(visit)
+        if isinstance(live, Response):
+            return visit.finish(live)
         wanted = SessionId(request.form.get("session", ""))
-        if any(own.id == wanted for own in _own_sessions(visit, visit.live)):
+        if any(own.id == wanted for own in _own_sessions(visit, live)):
             end_browser_session(
                 visit.tx,
                 wanted,
                 EndReason.REVOKED,
                 visit.configuration,
                 now=visit.now,
-                actor=visit.live.session.subject,
+                actor=live.session.subject,
             )
         return visit.finish(see_other(url_for("account.show", notice="session-revoked")))
 
@@ -93,11 +91,10 @@ def withdraw_consent() -> Response:
     """Take back what a client was agreed to have; its grants end with the consent."""
     require_csrf(request)
     with visiting() as visit:
-        if visit.live is None:
-            return visit.finish(see_other(url_for("signin.sign_in")))
-        if visit.live.must_change_password:
-            return visit.finish(see_other(url_for("password.show")))
-        subject = visit.live.session.subject
+        live = account_holder(visit)
+        if isinstance(live, Response):
+            return visit.finish(live)
+        subject = live.session.subject
         client_id = ClientId(request.form.get("client_id", ""))
         is_known = client_id in visit.configuration.clients
         if is_known and consents.withdraw(visit.tx, subject, client_id):

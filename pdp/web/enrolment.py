@@ -19,6 +19,7 @@ from pdp.usecases.enrol_device import Credential, EnrolmentRefused, enrol_device
 from pdp.usecases.show_remediation import ShownDevice, shown_device
 from pdp.web import cookies
 from pdp.web.account import compliance_of
+from pdp.web.account_holder import account_holder
 from pdp.web.context import runtime
 from pdp.web.factor_enrolment import refused
 from pdp.web.security import csrf_token, require_csrf
@@ -87,15 +88,14 @@ def begin() -> Response:
     """
     require_csrf(request)
     with visiting() as visit:
-        if visit.live is None:
-            return visit.finish(see_other(url_for("signin.sign_in")))
-        if visit.live.must_change_password:
-            return visit.finish(see_other(url_for("password.show")))
+        live = account_holder(visit)
+        if isinstance(live, Response):
+            return visit.finish(live)
         lifetimes = runtime().settings.lifetimes
         why = refuse_device_enrolment(
-            visit.live.session,
-            has_factor=visit.live.has_factor,
-            compliance=compliance_of(visit, visit.live.session),
+            live.session,
+            has_factor=live.has_factor,
+            compliance=compliance_of(visit, live.session),
             lifetimes=lifetimes,
             now=visit.now,
         )
@@ -105,7 +105,7 @@ def begin() -> Response:
         device_keys.create_enrolment_token(
             visit.tx,
             token_digest(token),
-            visit.live.session.subject,
+            live.session.subject,
             now=visit.now,
             expires_at=visit.now + lifetimes.enrolment_token,
         )

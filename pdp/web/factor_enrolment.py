@@ -21,6 +21,7 @@ from pdp.usecases.enrol_factor import (
     renew_recovery_codes,
 )
 from pdp.web.account import compliance_of
+from pdp.web.account_holder import account_holder
 from pdp.web.context import runtime
 from pdp.web.errors import problem_page
 from pdp.web.security import csrf_token, require_csrf
@@ -36,14 +37,13 @@ _GROUP = 4
 def show() -> Response:
     """Make a new secret, and show it for an authenticator app to take."""
     with visiting() as visit:
-        if visit.live is None:
-            return visit.finish(see_other(url_for("signin.sign_in")))
-        if visit.live.must_change_password:
-            return visit.finish(see_other(url_for("password.show")))
-        begun = _begin(visit, visit.live)
+        live = account_holder(visit)
+        if isinstance(live, Response):
+            return visit.finish(live)
+        begun = _begin(visit, live)
         if isinstance(begun, ChangeRefused):
             return visit.finish(refused(begun, after="factor"))
-        return visit.finish(_page(visit, visit.live, begun, None, 200))
+        return visit.finish(_page(visit, live, begun, None, 200))
 
 
 @blueprint.get("/qr.svg")
@@ -51,12 +51,13 @@ def qr() -> Response:
     """Return the pending secret as a QR code, to the person whose it is."""
     with visiting() as visit:
         image = None
-        if visit.live is not None and not visit.live.must_change_password:
+        live = account_holder(visit)
+        if not isinstance(live, Response):
             image = pending_image(
                 visit.tx,
                 runtime().envelope,
-                visit.live.session,
-                compliance=compliance_of(visit, visit.live.session),
+                live.session,
+                compliance=compliance_of(visit, live.session),
                 lifetimes=runtime().settings.lifetimes,
                 issuer_name=runtime().settings.display_name,
                 now=visit.now,
@@ -71,24 +72,23 @@ def confirm() -> Response:
     """Let the secret count once a code from the app is right; show the recovery codes, once."""
     require_csrf(request)
     with visiting() as visit:
-        if visit.live is None:
-            return visit.finish(see_other(url_for("signin.sign_in")))
-        if visit.live.must_change_password:
-            return visit.finish(see_other(url_for("password.show")))
+        live = account_holder(visit)
+        if isinstance(live, Response):
+            return visit.finish(live)
         here = runtime()
         # Guesses at the pending secret count with all other guesses at this account.
-        attempt = attempts.attempt_at(visit.live.session.subject, visit.address)
+        attempt = attempts.attempt_at(live.session.subject, visit.address)
         limited = attempts.count(
             here.rate_limiter, attempt, limits=here.settings.signin, now=visit.now
         )
         if limited is not None:
-            return visit.finish(_again(visit, visit.live, "throttled", 429, limited))
+            return visit.finish(_again(visit, live, "throttled", 429, limited))
         outcome = confirm_enrolment(
             visit.tx,
             here.envelope,
-            visit.live.session,
+            live.session,
             code=request.form.get("code", ""),
-            compliance=compliance_of(visit, visit.live.session),
+            compliance=compliance_of(visit, live.session),
             lifetimes=here.settings.lifetimes,
             now=visit.now,
         )
@@ -97,9 +97,9 @@ def confirm() -> Response:
                 attempts.forgive(
                     here.rate_limiter, attempt, limits=here.settings.signin, now=visit.now
                 )
-                return visit.finish(_codes(visit, visit.live, outcome))
+                return visit.finish(_codes(visit, live, outcome))
             case NotConfirmed():
-                return visit.finish(_again(visit, visit.live, "invalid", 401, None))
+                return visit.finish(_again(visit, live, "invalid", 401, None))
             case ChangeRefused():
                 return visit.finish(refused(outcome, after="factor"))
             case _:
@@ -111,22 +111,21 @@ def renew_codes() -> Response:
     """Replace the recovery codes that are used up, or that somebody else has seen."""
     require_csrf(request)
     with visiting() as visit:
-        if visit.live is None:
-            return visit.finish(see_other(url_for("signin.sign_in")))
-        if visit.live.must_change_password:
-            return visit.finish(see_other(url_for("password.show")))
+        live = account_holder(visit)
+        if isinstance(live, Response):
+            return visit.finish(live)
         here = runtime()
         outcome = renew_recovery_codes(
             visit.tx,
             here.envelope,
-            visit.live.session,
-            compliance=compliance_of(visit, visit.live.session),
+            live.session,
+            compliance=compliance_of(visit, live.session),
             lifetimes=here.settings.lifetimes,
             now=visit.now,
         )
         match outcome:
             case FactorEnrolled():
-                return visit.finish(_codes(visit, visit.live, outcome))
+                return visit.finish(_codes(visit, live, outcome))
             case NotConfirmed():
                 # There is no factor that codes could stand in for: it comes first.
                 return visit.finish(see_other(url_for("factor_enrolment.show")))

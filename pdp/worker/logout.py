@@ -1,7 +1,8 @@
 """Back-channel logout: tell a relying party that a session is over (OIDC Back-Channel Logout 1.0).
 
-When the receiver is down or refuses, the job is tried again later; a receiver that is never
-reached costs nobody else anything, and its relying party is refused at its next check anyway.
+When the receiver is down or refuses, the job is tried again later, and its relying party is refused
+at its next check anyway. A receiver has few lanes, so that others are told meanwhile; hundreds that
+wait for a slow one still delay them, since each is looked at again and again.
 """
 
 from datetime import datetime, timedelta

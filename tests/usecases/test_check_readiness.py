@@ -1,5 +1,7 @@
 """Readiness: each thing that is missing is named with its cure, and nothing raises."""
 
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 
 import psycopg
@@ -128,6 +130,19 @@ def test_a_database_that_takes_no_writes_is_named(postgresql_url):
     (check,) = [check for check in found.checks if check.name == "database"]
     assert not check.ok
     assert "takes no writes" in check.detail
+    database.close()
+
+
+def test_a_file_whose_writer_never_ends_is_named(sqlite_url):
+    path = sqlite_url.removeprefix("sqlite:///")
+    database = Database.open(sqlite_url, busy_timeout=timedelta(milliseconds=50))
+    runtime = a_deployment(database, FrozenClock())
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+
+        assert "database" in _wrong(runtime)
+
+    assert _wrong(runtime) == {}
     database.close()
 
 

@@ -3,7 +3,9 @@
 from datetime import timedelta
 
 import pytest
+from flask import Flask
 
+from pdp.app import BLUEPRINTS
 from pdp.domain.client import Client
 from pdp.domain.events import Action
 from pdp.domain.ids import ClientId, SessionId, SubjectId
@@ -15,6 +17,16 @@ from tests.web.browser import PASSWORD, Browser, a_person
 
 BOB = SubjectId("usr_bob")
 GUEST = ClientId("guest")
+
+
+def account_routes():
+    """Return the routes of pages about one's own account."""
+    app = Flask("pdp.web")
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    return [rule for rule in app.url_map.iter_rules() if rule.rule.startswith("/account")]
+
+
 MUST_CHANGE = Statement("UPDATE subjects SET must_change_password = TRUE WHERE id = :id")
 OWN_PAGES = [
     ("GET", "/account"),
@@ -28,6 +40,16 @@ OWN_PAGES = [
     ("GET", "/account/confirm/factor"),
     ("POST", "/account/confirm/factor"),
 ]
+
+
+#: Every page below /account, those of tomorrow among them, but for what changing it takes.
+BEFORE_ANYTHING_ELSE = sorted(
+    (method, rule.rule)
+    for rule in account_routes()
+    for method in ({"GET", "POST"} & (rule.methods or set()))
+    if not rule.rule.startswith(("/account/password", "/account/confirm"))
+    and rule.endpoint != "factor_enrolment.qr"
+)
 
 
 @pytest.mark.parametrize(("method", "path"), OWN_PAGES)
@@ -137,13 +159,7 @@ def test_who_has_agreed_to_nothing_takes_nothing_back_from_others(browser: Brows
     assert Action.CONSENT_WITHDRAWN not in [event.action for event in told]
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        *(each for each in OWN_PAGES if "password" not in each[1] and "confirm" not in each[1]),
-        ("POST", "/account/devices/enrol"),
-    ],
-)
+@pytest.mark.parametrize(("method", "path"), BEFORE_ANYTHING_ELSE)
 def test_nothing_but_a_new_password_follows_a_sign_in_by_a_given_one(
     browser: Browser, method: str, path: str
 ):

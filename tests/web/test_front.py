@@ -78,25 +78,34 @@ def in_a_loop(work):
         return thread.submit(asyncio.run, work).result()
 
 
-def served(*asked, application=tell, **options):
-    """Ask a front, all at once; return the answers."""
+def fronted(work, application=tell, threads=1, **options):
+    """Start a front, let `work` do something with it, and end it; return what that returned."""
 
-    async def ask():
-        options.setdefault("at_end", lambda: None)
+    async def run():
+        settings = {"largest_body": LIMIT, "at_end": lambda: None, **options}
         front = Front(
-            programs=Pool("programs", application, 1),
+            programs=Pool("programs", application, threads),
             pages=Pool("pages", application, 1),
             is_program=lambda method, path: (method, path) == ("POST", "/token"),
-            largest_body=LIMIT,
-            **options,
+            **settings,
         )
         loop = asyncio.get_running_loop()
         front.__rsgi_init__(loop)
-        await asyncio.gather(*(front.__rsgi__(scope, exchange) for scope, exchange in asked))
+        result = await work(front)
         await loop.run_in_executor(None, front.__rsgi_del__, loop)
+        return result
+
+    return in_a_loop(run())
+
+
+def served(*asked, application=tell, **options):
+    """Ask a front, all at once; return the answers."""
+
+    async def ask(front):
+        await asyncio.gather(*(front.__rsgi__(scope, exchange) for scope, exchange in asked))
         return [exchange.answer for _, exchange in asked]
 
-    return in_a_loop(ask())
+    return fronted(ask, application, **options)
 
 
 def sized(length):
@@ -169,31 +178,21 @@ def test_a_length_that_is_no_number_is_an_error_that_the_application_words(lengt
 
 
 def test_bodies_that_would_fill_the_memory_are_refused():
-    large = MOST_HELD // 2 + 1
-    scope = Scope(lines=sized(large))
+    scope = Scope(lines=sized(MOST_HELD // 2 + 1))
 
-    async def ask():
-        front = Front(
-            programs=Pool("programs", tell, 1),
-            pages=Pool("pages", tell, 1),
-            is_program=lambda _method, _path: True,
-            largest_body=MOST_HELD,
-            at_end=lambda: None,
-            body_within=0.05,
-        )
-        loop = asyncio.get_running_loop()
-        front.__rsgi_init__(loop)
-        asked = [Exchange(None), Exchange(None)]
-        await asyncio.gather(*(front.__rsgi__(scope, each) for each in asked))
-        await loop.run_in_executor(None, front.__rsgi_del__, loop)
-        return sorted(each.answer[2] for each in asked)
+    answers = served(
+        (scope, Exchange(None)),
+        (scope, Exchange(None)),
+        largest_body=MOST_HELD,
+        body_within=0.05,
+    )
 
-    assert in_a_loop(ask()) == [b"RequestTimeout", b"ServiceUnavailable"]
+    assert sorted(body for _, _, body in answers) == [b"RequestTimeout", b"ServiceUnavailable"]
 
 
 def test_a_body_that_waits_for_its_answer_is_still_held():
     at_work, may_answer = threading.Event(), threading.Event()
-    second = Exchange(b"b")
+    scope, second = Scope(lines=sized(MOST_HELD)), Exchange(b"b")
 
     def slow(environ, start_response):
         if environ.get(RAISED) is None:
@@ -201,24 +200,14 @@ def test_a_body_that_waits_for_its_answer_is_still_held():
             may_answer.wait()
         return tell(environ, start_response)
 
-    async def ask():
-        front = Front(
-            programs=Pool("programs", slow, 2),
-            pages=Pool("pages", slow, 1),
-            is_program=lambda _method, _path: True,
-            largest_body=MOST_HELD,
-            at_end=lambda: None,
-        )
-        loop = asyncio.get_running_loop()
-        front.__rsgi_init__(loop)
-        first = asyncio.create_task(front.__rsgi__(Scope(lines=sized(MOST_HELD)), Exchange(b"a")))
-        await loop.run_in_executor(None, at_work.wait)
-        await front.__rsgi__(Scope(lines=sized(MOST_HELD)), second)
+    async def ask(front):
+        first = asyncio.create_task(front.__rsgi__(scope, Exchange(b"a")))
+        await asyncio.get_running_loop().run_in_executor(None, at_work.wait)
+        await front.__rsgi__(scope, second)
         may_answer.set()
         await first
-        await loop.run_in_executor(None, front.__rsgi_del__, loop)
 
-    in_a_loop(ask())
+    fronted(ask, slow, threads=2, largest_body=MOST_HELD)
 
     assert second.answer[2] == b"ServiceUnavailable"
 
@@ -235,25 +224,13 @@ def test_a_query_in_any_script_is_bytes_for_the_application():
     ids=["came in", "took too long", "broke off"],
 )
 def test_the_next_large_body_has_room_after_one_that(first, answer):
-    second = Exchange(b"b")
-    scope = Scope(lines=sized(MOST_HELD))
+    scope, second = Scope(lines=sized(MOST_HELD)), Exchange(b"b")
 
-    async def ask():
-        front = Front(
-            programs=Pool("programs", tell, 1),
-            pages=Pool("pages", tell, 1),
-            is_program=lambda _method, _path: True,
-            largest_body=MOST_HELD,
-            at_end=lambda: None,
-            body_within=0.05,
-        )
-        loop = asyncio.get_running_loop()
-        front.__rsgi_init__(loop)
+    async def ask(front):
         await front.__rsgi__(scope, first)
         await front.__rsgi__(scope, second)
-        await loop.run_in_executor(None, front.__rsgi_del__, loop)
 
-    in_a_loop(ask())
+    fronted(ask, largest_body=MOST_HELD, body_within=0.05)
 
     assert (first.answer[2], second.answer[2]) == (answer, b"b")
 

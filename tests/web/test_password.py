@@ -108,7 +108,8 @@ def _hashing_somebody_elses(passwords: Passwords, hasher: _HeldUp) -> Iterator[N
             hasher.may_go_on.set()
 
 
-def test_a_server_that_has_no_room_for_hashing_says_so_and_changes_nothing(world: World):
+def _with_one_place(world: World) -> tuple[Browser, Passwords, _HeldUp]:
+    """Sign bob in at a server that hashes one password at a time, and waits for none."""
     hasher = _HeldUp()
     hasher.may_go_on.set()
     passwords = Passwords(concurrency=1, wait=timedelta(0), hasher=hasher)
@@ -116,6 +117,11 @@ def test_a_server_that_has_no_room_for_hashing_says_so_and_changes_nothing(world
     browser = Browser(world)
     a_person(world)
     browser.sign_in(browser.get("/signin"))
+    return browser, passwords, hasher
+
+
+def test_a_server_that_has_no_room_for_hashing_says_so_and_changes_nothing(world: World):
+    browser, passwords, hasher = _with_one_place(world)
 
     with _hashing_somebody_elses(passwords, hasher):
         page = change(browser)
@@ -126,13 +132,7 @@ def test_a_server_that_has_no_room_for_hashing_says_so_and_changes_nothing(world
 
 
 def test_a_right_password_is_not_called_wrong_where_there_was_no_room_to_check_it(world: World):
-    hasher = _HeldUp()
-    hasher.may_go_on.set()
-    passwords = Passwords(concurrency=1, wait=timedelta(0), hasher=hasher)
-    world.runtime = replace(world.runtime, passwords=passwords)
-    browser = Browser(world)
-    a_person(world)
-    browser.sign_in(browser.get("/signin"))
+    browser, passwords, hasher = _with_one_place(world)
     asked = browser.get("/account/confirm/account")
 
     with _hashing_somebody_elses(passwords, hasher):
