@@ -168,7 +168,7 @@ def _answers(settings: Settings, family: Family) -> bool:
     """Tell whether every part is up: the HTTP server is once it accepts connections."""
     if not all(child.is_alive for child in family.children):
         return False
-    return _accepts(settings) or not any(child.name == "http" for child in family.children)
+    return not any(child.name == "http" for child in family.children) or _accepts(settings)
 
 
 def _accepts(settings: Settings) -> bool:

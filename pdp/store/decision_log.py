@@ -116,6 +116,7 @@ class DecisionLog:
             for row in rows:
                 if decisions.append_once(tx, row):
                     exposures.note_decision(tx, row)
+            # Repeats of a group whose commit was not heard of count twice: better than not at all.
             for decision_id, times in repeats.items():
                 decisions.count_repeats(tx, decision_id, times)
 
