@@ -6,6 +6,7 @@ an id of a person, device or session, and never a word that a stranger chose.
 """
 
 import os
+from collections.abc import Iterable
 from datetime import timedelta
 from functools import lru_cache
 from typing import Final
@@ -20,7 +21,9 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
@@ -50,8 +53,8 @@ _reuse: Final = Counter(
 )
 _logouts: Final = Counter(
     "pdp_logout_deliveries",
-    "Back-channel logout tokens sent, by what the receiver said.",
-    ["result"],
+    "Back-channel logout tokens, by the client they were for and what became of them.",
+    ["client", "result"],
 )
 _hashing: Final = Histogram(
     "pdp_password_hash_seconds", "Time to hash one password, waiting excluded.", buckets=_FAST
@@ -63,14 +66,6 @@ _requests: Final = Counter("pdp_http_requests", "Requests answered.", ["route", 
 _request_seconds: Final = Histogram(
     "pdp_http_request_seconds", "Time to answer a request.", ["route"], buckets=_FAST
 )
-_jobs: Final = Gauge(
-    "pdp_jobs_depth", "Jobs that wait, or gave up.", ["state"], multiprocess_mode="mostrecent"
-)
-_oldest: Final = Gauge(
-    "pdp_jobs_oldest_seconds",
-    "How long the oldest due job has waited.",
-    multiprocess_mode="mostrecent",
-)
 _unrecorded: Final = Gauge(
     "pdp_decisions_unrecorded_seconds",
     "How long records of answered checks have waited for a database that takes none; 0 is well.",
@@ -81,7 +76,7 @@ _unrecorded: Final = Gauge(
 _decision_child: Final = lru_cache(maxsize=256)(_decisions.labels)
 _signal_child: Final = lru_cache(maxsize=4096)(_signals.labels)
 _token_child: Final = lru_cache(maxsize=32)(_tokens.labels)
-_logout_child: Final = lru_cache(maxsize=32)(_logouts.labels)
+_logout_child: Final = lru_cache(maxsize=1024)(_logouts.labels)
 _request_child: Final = lru_cache(maxsize=4096)(_requests.labels)
 _request_time: Final = lru_cache(maxsize=512)(_request_seconds.labels)
 
@@ -122,9 +117,9 @@ def refresh_reuse_detected() -> None:
     _reuse.inc()
 
 
-def logout_delivered(result: str) -> None:
-    """Count one attempt to deliver a logout token: `delivered`, `failed` or `given-up`."""
-    _logout_child(result).inc()
+def logout_delivered(client: str, result: str, count: int = 1) -> None:
+    """Count logout tokens for a registered client: `delivered`, `failed` (once), `given-up`."""
+    _logout_child(client, result).inc(count)
 
 
 def password_hashed(seconds: float) -> None:
@@ -154,12 +149,21 @@ def records_waiting() -> timedelta:
     return timedelta(seconds=seconds or 0)
 
 
-def exposition(*, waiting: int, dead: int, oldest: timedelta) -> bytes:
-    """Return everything in Prometheus' text form, with the state of the job queue as of now."""
-    _jobs.labels("waiting").set(waiting)
-    _jobs.labels("dead").set(dead)
-    _oldest.set(oldest.total_seconds())
-    return generate_latest(_registry())
+def exposition(gauges: Iterable[GaugeMetricFamily]) -> bytes:
+    """Return what all processes counted, and `gauges` as of now, in Prometheus' text form."""
+    now = CollectorRegistry()
+    now.register(_AsOfNow(tuple(gauges)))
+    return generate_latest(_registry()) + generate_latest(now)
+
+
+class _AsOfNow(Collector):
+    """What is read when it is asked for; processes keep nothing of it."""
+
+    def __init__(self, gauges: tuple[GaugeMetricFamily, ...]) -> None:
+        self._gauges = gauges
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        return self._gauges
 
 
 def _registry() -> CollectorRegistry:

@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "health": "pdp.cli.health:health",
     "http": "pdp.cli.http:http",
     "init": "pdp.cli.init:init",
+    "job": "pdp.cli.job:job",
     "keys": "pdp.cli.keys:keys",
     "policy": "pdp.cli.documents:policy",
     "serve": "pdp.cli.serve:serve",

@@ -18,7 +18,7 @@ from pdp.domain.ids import SourceId
 from pdp.runtime import Runtime
 from pdp.sources import SOURCES
 from pdp.sources.signatures import format_secret
-from pdp.store import sources
+from pdp.store import signals, sources
 from pdp.usecases.configure_source import add_source, rotate_source_secret
 from pdp.usecases.open_source import disable_source, enable_source
 
@@ -53,9 +53,10 @@ def add(runtime: Runtime, source_id: str, adapter: str) -> None:
 @source.command("list")
 @pass_runtime
 def list_sources(runtime: Runtime) -> None:
-    """List every source."""
+    """List every source, and when its last believed delivery came."""
     with runtime.database.read() as tx:
         found = sources.load_all(tx, runtime.envelope)
+        last_received = signals.last_received(tx)
     now = runtime.clock()
     show(
         [
@@ -64,6 +65,7 @@ def list_sources(runtime: Runtime) -> None:
                 "adapter": each.adapter,
                 "enabled": each.enabled,
                 "secrets": len(each.ring(now)),
+                "last_delivery": last_received.get(each.id),
             }
             for each in found.values()
         ]

@@ -34,6 +34,8 @@ class Action(StrEnum):
     SOURCE_CREATED = "source.created"
     SOURCE_DISABLED = "source.disabled"
     SOURCE_ENABLED = "source.enabled"
+    JOB_RETRIED = "job.retried"
+    JOB_DROPPED = "job.dropped"
     SOURCE_SECRET_ROTATED = "source.secret.rotated"  # noqa: S105  an action, not a secret
     DEVICE_CREATED = "device.created"
     DEVICE_ENROLMENT_OFFERED = "device.enrolment.offered"

@@ -14,7 +14,7 @@ import orjson
 
 from pdp.domain.ids import DeviceId, SourceId
 from pdp.domain.signal import Signal
-from pdp.store.base import from_micros, to_micros
+from pdp.store.base import from_micros, from_micros_or_none, to_micros
 from pdp.store.database import Row, Statement, Transaction, Value
 from pdp.store.readings import write_signal
 
@@ -36,7 +36,13 @@ _QUARANTINED = Statement(
     "SELECT source_id, signal_id, result, document, event_time, received_at FROM signals"
     " WHERE device_id IS NULL ORDER BY received_at DESC, signal_id LIMIT :count"
 )
-_FORGET_DELIVERIES = Statement("DELETE FROM deliveries WHERE received_at < :before")
+_LAST_RECEIVED = Statement(
+    "SELECT id, (SELECT MAX(received_at) FROM deliveries WHERE source_id = sources.id) FROM sources"
+)
+_FORGET_DELIVERIES = Statement(
+    "DELETE FROM deliveries WHERE source_id = :source_id AND received_at < :before"
+    " AND received_at < :last"
+)
 
 
 class Gate(StrEnum):
@@ -112,9 +118,22 @@ def quarantined(tx: Transaction, *, count: int = 100) -> list[StoredSignal]:
 def forget_deliveries(tx: Transaction, *, before: datetime) -> int:
     """Delete deliveries received before `before` (UTC); return how many.
 
-    Their signals stay, and with them the key that makes each count once.
+    Their signals stay, and with them the key that makes each count once. The last one of a source
+    stays too: it tells since when the source is silent.
     """
-    return tx.run(_FORGET_DELIVERIES, {"before": to_micros(before)})
+    return sum(
+        tx.run(
+            _FORGET_DELIVERIES,
+            {"source_id": source, "before": to_micros(before), "last": to_micros(last)},
+        )
+        for source, last in last_received(tx).items()
+        if last is not None
+    )
+
+
+def last_received(tx: Transaction) -> dict[SourceId, datetime | None]:
+    """Return when each source's last believed delivery came (UTC); None for none so far."""
+    return {SourceId(row[0]): from_micros_or_none(row[1]) for row in tx.all(_LAST_RECEIVED, {})}
 
 
 def compared(known: Row | None, digest: Value) -> Gate:

@@ -7,7 +7,7 @@ from typing import Final
 
 from pdp.clock import Clock
 from pdp.domain.errors import DomainError
-from pdp.store import outbox, schema
+from pdp.store import jobs, schema
 from pdp.store.database import Database, Statement
 from pdp.store.engine import DRIVER_ERRORS
 from pdp.store.schema import SchemaMismatch
@@ -166,7 +166,7 @@ def _sources(configuration: Configuration) -> Check:
 
 def _outbox(database: Database, clock: Clock) -> tuple[bool, str]:
     with database.read() as tx:
-        late = outbox.lag(tx, now=clock())
+        late = jobs.lag(tx, now=clock())
     return late <= LONGEST_LAG, f"the oldest due job has waited {int(late.total_seconds())} s"
 
 

@@ -8,11 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Self
 
+from pdp.domain.errors import DomainError
 from pdp.domain.ids import ClientId, DeviceId, SessionId, SourceId, SubjectId
 from pdp.store import jobs
 from pdp.store.base import from_micros, to_micros
 from pdp.store.database import Transaction
 from pdp.store.exposures import Origin, Receiver
+
+
+class UnreadableJob(DomainError):
+    """The row of a job is not as we write them; the message names the member."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +28,11 @@ class PropagateChange:
 
     device: DeviceId
     origin: Origin
+
+    @property
+    def to(self) -> str:
+        """Whom the job has to reach: nobody outside."""
+        return jobs.NOBODY
 
     def payload(self) -> dict[str, object]:
         """Return the job as JSON values."""
@@ -37,7 +47,7 @@ class PropagateChange:
 
     @classmethod
     def read(cls, payload: Mapping[str, object]) -> Self:
-        """Return the job that `payload` wrote; ValueError, naming the member, for anything else."""
+        """Return the job that `payload` wrote; UnreadableJob for anything else."""
         return cls(
             device=DeviceId(_text(payload, "device")),
             origin=Origin(
@@ -62,6 +72,11 @@ class DeliverLogout:
     receiver: Receiver
     subject: SubjectId
 
+    @property
+    def to(self) -> str:
+        """Whom the job has to reach: the client."""
+        return self.receiver.client
+
     def payload(self) -> dict[str, object]:
         """Return the job as JSON values."""
         return {
@@ -73,7 +88,7 @@ class DeliverLogout:
 
     @classmethod
     def read(cls, payload: Mapping[str, object]) -> Self:
-        """Return the job that `payload` wrote; ValueError, naming the member, for anything else."""
+        """Return the job that `payload` wrote; UnreadableJob for anything else."""
         return cls(
             receiver=Receiver(
                 client=ClientId(_text(payload, "client")),
@@ -89,18 +104,18 @@ FollowUp = PropagateChange | DeliverLogout
 
 def follow_up(tx: Transaction, job: FollowUp, *, now: datetime) -> None:
     """Let `job` follow, if and when this transaction commits."""
-    jobs.enqueue(tx, job.type, job.payload(), now=now)
+    jobs.enqueue(tx, job.type, job.payload(), now=now, receiver=job.to)
 
 
 def _text(payload: Mapping[str, object], name: str) -> str:
     value = payload.get(name)
     if not isinstance(value, str):
-        raise ValueError(f"the job's {name} must be a string, not {type(value).__name__}")  # noqa: TRY004  one kind of refusal for one kind of row
+        raise UnreadableJob(f"the job's {name} must be a string, not {type(value).__name__}")
     return value
 
 
 def _instant(payload: Mapping[str, object], name: str) -> datetime:
     value = payload.get(name)
     if not isinstance(value, int):
-        raise ValueError(f"the job's {name} must be microseconds, not {type(value).__name__}")  # noqa: TRY004  one kind of refusal for one kind of row
+        raise UnreadableJob(f"the job's {name} must be microseconds, not {type(value).__name__}")
     return from_micros(value)

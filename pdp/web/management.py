@@ -5,7 +5,6 @@ touches nothing, so that a slow database never gets a healthy process killed.
 """
 
 from collections.abc import Callable, Iterable
-from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -14,9 +13,9 @@ import orjson
 from pdp import metrics
 from pdp.domain.errors import Unavailable
 from pdp.runtime import Runtime
-from pdp.store import jobs, outbox
 from pdp.store.decision_log import GRACE
 from pdp.usecases.check_readiness import Check, Readiness, check_readiness
+from pdp.web.gauges import gauges_of
 
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
 #: Returns the checks that only the process which runs the parts can make.
@@ -71,17 +70,12 @@ class Management:
         return status, _JSON, orjson.dumps(document)
 
     def _metrics(self) -> tuple[HTTPStatus, str, bytes]:
-        now = self._runtime.clock()
         try:
-            with self._runtime.database.read() as tx:
-                states = {state: count for state, (count, _) in jobs.depth(tx).items()}
-                oldest = outbox.lag(tx, now=now)
+            gauges = gauges_of(self._runtime.database, now=self._runtime.clock())
         except Unavailable:
             # What was counted is worth most while the database is down.
-            states, oldest = {}, timedelta(0)
-        waiting = states.get("ready", 0) + states.get("running", 0)
-        text = metrics.exposition(waiting=waiting, dead=states.get("dead", 0), oldest=oldest)
-        return HTTPStatus.OK, metrics.CONTENT_TYPE, text
+            gauges = ()
+        return HTTPStatus.OK, metrics.CONTENT_TYPE, metrics.exposition(gauges)
 
 
 def _records() -> Check:

@@ -1,7 +1,6 @@
 """Every type of job, and the function that carries it out."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from pdp.runtime import Runtime
@@ -15,18 +14,6 @@ from pdp.worker.result import Done, Result
 Run = Callable[[Runtime, ClaimedJob], Result]
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
-    """How jobs of one type are carried out.
-
-    `lane` names whom a job waits for: jobs of other lanes do not wait with it. Without one a
-    job is rows alone, and runs at once in the loop.
-    """
-
-    run: Run
-    lane: Callable[[ClaimedJob], str] | None = None
-
-
 def _propagate(runtime: Runtime, job: ClaimedJob) -> Result:
     change = PropagateChange.read(job.payload)
     with runtime.database.write() as tx:
@@ -36,11 +23,7 @@ def _propagate(runtime: Runtime, job: ClaimedJob) -> Result:
     return Done()
 
 
-def _receiver(job: ClaimedJob) -> str:
-    return DeliverLogout.read(job.payload).receiver.client
-
-
-JOBS: Final[Mapping[str, Work]] = {
-    PropagateChange.type: Work(_propagate),
-    DeliverLogout.type: Work(deliver_logout, lane=_receiver),
+JOBS: Final[Mapping[str, Run]] = {
+    PropagateChange.type: _propagate,
+    DeliverLogout.type: deliver_logout,
 }

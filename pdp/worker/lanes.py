@@ -1,16 +1,25 @@
-"""Deliveries side by side, a few for each receiver: one that is slow holds up itself alone."""
+"""Deliveries side by side, a few for each receiver: one that is slow or away holds up itself alone.
+
+A receiver that fails rests, longer with each failure in a row, and is then tried with one delivery:
+its backlog costs neither threads nor claims meanwhile.
+"""
 
 import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Final
+
+from pdp.worker.back_off import back_off
 
 #: Deliveries to one receiver that run at the same time.
 WIDTH: Final = 2
-#: Deliveries to one receiver that wait in memory: at 5 s each they are over before their claim is.
-MOST_WAITING: Final = 40
+#: Deliveries to one receiver that wait in memory: enough to go on while more are claimed, and
+#: over well before their claim is.
+MOST_WAITING: Final = 4
+LONGEST_REST: Final = timedelta(seconds=30)
 
 Task = Callable[[], None]
 
@@ -19,29 +28,67 @@ Task = Callable[[], None]
 class _Lane:
     running: int = 0
     waiting: deque[Task] = field(default_factory=deque)
+    failures: int = 0
+    rests_until: datetime | None = None
+
+    @property
+    def is_forgettable(self) -> bool:
+        return not (self.running or self.waiting or self.failures)
 
 
 class Lanes:
-    """Runs tasks on a pool of threads, at most `WIDTH` of one lane at a time."""
+    """Runs tasks on a pool of threads, at most `WIDTH` of one receiver at a time.
 
-    def __init__(self, *, threads: int) -> None:
+    `on_room` is called, from any thread, when a receiver could be given more.
+    """
+
+    def __init__(self, *, threads: int, on_room: Callable[[], None]) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="delivery")
+        self._on_room = on_room
         self._lock = threading.Lock()
         self._lanes: dict[str, _Lane] = {}
         self._closed = False
 
-    def offer(self, name: str, task: Task) -> bool:
-        """Run `task` when its lane is free; False, and nothing will run, if too many wait."""
+    def room(self, receiver: str, now: datetime) -> int:
+        """Return how many more deliveries to `receiver` may be taken on."""
         with self._lock:
-            lane = self._lanes.setdefault(name, _Lane())
-            if self._closed or len(lane.waiting) >= MOST_WAITING:
-                return False
+            lane = self._lanes.get(receiver)
+            if self._closed:
+                return 0
+            if lane is None:
+                return WIDTH + MOST_WAITING
+            taken = lane.running + len(lane.waiting)
+            if lane.failures:
+                rests = lane.rests_until is not None and now < lane.rests_until
+                return 0 if rests or taken else 1
+            return max(0, WIDTH + MOST_WAITING - taken)
+
+    def start(self, receiver: str, task: Task) -> None:
+        """Run `task` when its turn comes; never, if the lanes are closed before."""
+        with self._lock:
+            if self._closed:
+                return
+            lane = self._lanes.setdefault(receiver, _Lane())
             if lane.running >= WIDTH:
                 lane.waiting.append(task)
             else:
                 lane.running += 1
-                self._pool.submit(self._run, name, task)
-        return True
+                self._pool.submit(self._run, receiver, task)
+
+    def failed(self, receiver: str, *, now: datetime, chance: float) -> None:
+        """Let `receiver` rest: it could not be reached, or could not answer."""
+        with self._lock:
+            lane = self._lanes.setdefault(receiver, _Lane())
+            if lane.rests_until is None or now >= lane.rests_until:
+                lane.failures += 1
+                lane.rests_until = now + back_off(lane.failures, chance, LONGEST_REST)
+
+    def answered(self, receiver: str) -> None:
+        """Let `receiver` have its full width again."""
+        with self._lock:
+            lane = self._lanes.get(receiver)
+            if lane is not None:
+                lane.failures, lane.rests_until = 0, None
 
     def close(self) -> None:
         """Let what runs come to its end, and forget what waits: its claims will run out."""
@@ -51,18 +98,21 @@ class Lanes:
                 lane.waiting.clear()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _run(self, name: str, task: Task) -> None:
+    def _run(self, receiver: str, task: Task) -> None:
         try:
             task()
         finally:
-            self._next(name)
+            self._next(receiver)
 
-    def _next(self, name: str) -> None:
+    def _next(self, receiver: str) -> None:
         with self._lock:
-            lane = self._lanes[name]
+            lane = self._lanes[receiver]
             if lane.waiting and not self._closed:
-                self._pool.submit(self._run, name, lane.waiting.popleft())
-                return
-            lane.running -= 1
-            if not lane.running:
-                del self._lanes[name]
+                self._pool.submit(self._run, receiver, lane.waiting.popleft())
+            else:
+                lane.running -= 1
+            has_room = len(lane.waiting) < MOST_WAITING // 2
+            if lane.is_forgettable:
+                del self._lanes[receiver]
+        if has_room:
+            self._on_room()

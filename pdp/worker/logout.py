@@ -1,8 +1,7 @@
 """Back-channel logout: tell a relying party that a session is over (OIDC Back-Channel Logout 1.0).
 
-When the receiver is down or refuses, the job is tried again later, and its relying party is refused
-at its next check anyway. A receiver has few lanes, so that others are told meanwhile; hundreds that
-wait for a slow one still delay them, since each is looked at again and again.
+When the receiver is down or refuses, the job is tried again later, for a day; its relying party is
+refused at its next check anyway.
 """
 
 from datetime import datetime, timedelta
@@ -53,9 +52,9 @@ def deliver_logout(runtime: Runtime, job: ClaimedJob) -> Result:
             exposures.note_acknowledged(tx, logout.receiver, acknowledged_at)
             jobs.finish(tx, job.id)
     if failed is not None:
-        metrics.logout_delivered("given-up" if job.attempts >= failed.tries else "failed")
+        metrics.logout_delivered(client.id, "failed")
         return failed
-    metrics.logout_delivered("delivered")
+    metrics.logout_delivered(client.id, "delivered")
     metrics.signal_enforced(acknowledged_at - logout.receiver.committed_at)
     return Done()
 
@@ -91,12 +90,12 @@ def _post(outbound: Outbound, uri: str, token: str) -> Failed | None:
             headers={"Content-Type": "application/x-www-form-urlencoded"},
         )
     except (OutboundFailed, OutboundRefused) as error:
-        return Failed(str(error))
+        return Failed(str(error), receiver_is_down=True)
     if answer.status in {200, 204}:
         return None
     if answer.status == 400:  # noqa: PLR2004  §2.8
         return Failed("the receiver answered 400: it could not log out", TRIES_AFTER_REFUSAL)
-    return Failed(f"the receiver answered {answer.status}, not 200")
+    return Failed(f"the receiver answered {answer.status}, not 200", receiver_is_down=True)
 
 
 def _finish(runtime: Runtime, job: ClaimedJob) -> Result:

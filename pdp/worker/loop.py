@@ -1,13 +1,14 @@
 """The worker: claim jobs, run them, try again later, give up loudly; stop when told to.
 
 At least once: a worker that dies leaves its claims to run out, and another one takes over. When
-the database is down it waits and asks again; nothing is lost, since jobs are rows.
+the database is down it waits and asks again; nothing is lost, since jobs are rows. What has to
+reach somebody is claimed only while that receiver has room for it.
 """
 
 import random
 import threading
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -16,21 +17,20 @@ import structlog
 from pdp.domain.errors import Unavailable
 from pdp.runtime import Runtime
 from pdp.store import jobs
+from pdp.store.database import Transaction
 from pdp.store.jobs import ClaimedJob
-from pdp.worker.jobs import JOBS, Work
+from pdp.usecases.follow_ups import UnreadableJob
+from pdp.worker.back_off import back_off
+from pdp.worker.jobs import JOBS, Run
 from pdp.worker.lanes import Lanes
-from pdp.worker.result import Done, Failed, Result
-from pdp.worker.timers import Timers
+from pdp.worker.result import Failed, Result
+from pdp.worker.timers import Timers, given_up
 
 #: Without a nudge a job waits for half of this on average. Asking is one read by an index.
 POLL_EVERY: Final = timedelta(milliseconds=20)
 WAIT_WHEN_DOWN: Final = timedelta(seconds=1)
 #: Jobs taken in one transaction.
 MOST_CLAIMED: Final = 32
-#: A job whose lane is full comes back after this.
-LANE_FULL: Final = timedelta(milliseconds=250)
-LONGEST_BACK_OFF: Final = timedelta(minutes=5)
-_FIRST_BACK_OFF: Final = timedelta(milliseconds=500)
 _LONGEST_REASON: Final = 500
 
 _log = structlog.get_logger("pdp.worker")
@@ -51,16 +51,6 @@ class Nudge:
         self._event.clear()
 
 
-def back_off(attempts: int, chance: float) -> timedelta:
-    """Return how long to wait after the `attempts`-th failed try; `chance` is from 0 to 1.
-
-    Doubles from half a second to five minutes; between half of it and all of it, so that jobs
-    that failed together are not tried together.
-    """
-    whole: timedelta = min(_FIRST_BACK_OFF * 2 ** min(attempts - 1, 16), LONGEST_BACK_OFF)
-    return timedelta(seconds=whole.total_seconds() * (0.5 + chance / 2))
-
-
 class Worker:
     """Carries out jobs of one database until it is stopped."""
 
@@ -70,9 +60,9 @@ class Worker:
         self._runtime = runtime
         self._chance = chance
         self._timers = Timers(runtime)
-        self._lanes = Lanes(threads=threads)
         self._stopping = threading.Event()
         self.nudge = Nudge()
+        self._lanes = Lanes(threads=threads, on_room=self.nudge)
 
     def run(self) -> None:
         """Work until `stop`; then let what runs come to its end."""
@@ -93,14 +83,20 @@ class Worker:
 
     def run_due(self) -> int:
         """Claim and run the jobs that are due; return how many were claimed."""
+        now = self._runtime.clock()
         with self._runtime.database.read() as tx:
-            if not jobs.is_due(tx, now=self._runtime.clock()):
-                return 0
+            due = jobs.receivers_due(tx, now=now)
+        room = {receiver: self._room(receiver, now) for receiver in due}
+        if not any(room.values()):
+            return 0
         with self._runtime.database.write() as tx:
-            claimed = jobs.claim(tx, now=self._runtime.clock(), count=MOST_CLAIMED)
+            claimed = _claim(tx, room, now)
         for job in claimed:
             self._start(job)
         return len(claimed)
+
+    def _room(self, receiver: str, now: datetime) -> int:
+        return MOST_CLAIMED if receiver == jobs.NOBODY else self._lanes.room(receiver, now)
 
     def _turn(self) -> timedelta:
         """Do what is due; return how long nothing more will be."""
@@ -115,49 +111,70 @@ class Worker:
             return WAIT_WHEN_DOWN
 
     def _start(self, job: ClaimedJob) -> None:
-        work = JOBS.get(job.type)
-        if work is None:
+        run = JOBS.get(job.type)
+        if run is None:
             self._settle(job, Failed(f"no such type of job: {job.type}", tries=1))
-            return
-        try:
-            lane = None if work.lane is None else work.lane(job)
-        except ValueError as error:
-            self._settle(job, Failed(str(error), tries=1))
-            return
-        if lane is None:
-            self._run(job, work)
-        elif not self._lanes.offer(lane, partial(self._run, job, work)):
-            with self._runtime.database.write() as tx:
-                jobs.release(tx, job.id, not_before=self._runtime.clock() + LANE_FULL)
+        elif job.receiver == jobs.NOBODY:
+            self._settle(job, self._run(job, run))
+        else:
+            self._lanes.start(job.receiver, partial(self._deliver, job, run))
 
-    def _run(self, job: ClaimedJob, work: Work) -> None:
-        try:
-            result = work.run(self._runtime, job)
-        except Unavailable as error:
-            _log.warning("worker.database.missed", job=job.id, reason=str(error))
-            return  # The claim runs out, and the job is taken up again.
-        except Exception as error:  # noqa: BLE001  a job that fails is tried again, and then kept
-            _log.exception("job.run.failed", job=job.id, type=job.type)
-            result = Failed(type(error).__name__)
+    def _deliver(self, job: ClaimedJob, run: Run) -> None:
+        """Carry out a job that has to reach somebody, in a thread of its own."""
+        result = self._run(job, run)
+        if isinstance(result, Failed) and result.receiver_is_down:
+            self._lanes.failed(job.receiver, now=self._runtime.clock(), chance=self._chance())
+        else:
+            self._lanes.answered(job.receiver)
         self._settle(job, result)
 
-    def _settle(self, job: ClaimedJob, result: Result) -> None:
-        match result:
-            case Done():
-                return
-            case Failed(reason, tries):
-                reason = reason[:_LONGEST_REASON]
-                buried = job.attempts >= tries
-                with self._runtime.database.write() as tx:
-                    if buried:
-                        jobs.bury(tx, job.id, error=reason)
-                    else:
-                        wait = back_off(job.attempts, self._chance())
-                        jobs.retry(
-                            tx, job.id, not_before=self._runtime.clock() + wait, error=reason
-                        )
-        event = "job.run.buried" if buried else "job.run.delayed"
-        _log.warning(event, job=job.id, type=job.type, attempts=job.attempts, reason=reason)
+    def _run(self, job: ClaimedJob, run: Run) -> Result | None:
+        """Return what came of it; None if the database was away, so that nobody can tell."""
+        try:
+            return run(self._runtime, job)
+        except UnreadableJob as error:
+            return Failed(str(error), tries=1)
+        except Unavailable as error:
+            _log.warning("worker.database.missed", job=job.id, reason=str(error))
+            return None
+        except Exception as error:  # noqa: BLE001  a job that fails is tried again, and then kept
+            _log.exception("job.run.failed", job=job.id, type=job.type)
+            return Failed(type(error).__name__)
+
+    def _settle(self, job: ClaimedJob, result: Result | None) -> None:
+        """Write what came of a job; if that cannot be, it is done again when its claim runs out."""
+        if not isinstance(result, Failed):
+            return
+        reason = result.reason[:_LONGEST_REASON]
+        is_over = result.tries is not None and job.attempts >= result.tries
+        wait = back_off(job.attempts, self._chance())
+        try:
+            with self._runtime.database.write() as tx:
+                if is_over:
+                    jobs.bury(tx, job.id, error=reason)
+                else:
+                    jobs.delay(tx, job.id, not_before=self._runtime.clock() + wait, error=reason)
+        except Unavailable as error:
+            _log.warning("worker.database.missed", job=job.id, reason=str(error))
+            return
+        if is_over:
+            given_up(job.receiver)
+        _log.warning(
+            "job.run.buried" if is_over else "job.run.delayed",
+            job=job.id,
+            type=job.type,
+            client=job.receiver or None,
+            attempts=job.attempts,
+            reason=reason,
+        )
 
 
-__all__ = ["Nudge", "Worker", "back_off"]
+def _claim(tx: Transaction, room: Mapping[str, int], now: datetime) -> list[ClaimedJob]:
+    """Claim what there is room for: our own rows first, then for whom least is under way."""
+    claimed = jobs.claim(tx, now=now, count=room.get(jobs.NOBODY, 0))
+    left = MOST_CLAIMED
+    for receiver in sorted(room.keys() - {jobs.NOBODY}, key=lambda each: -room[each]):
+        taken = jobs.claim(tx, now=now, receiver=receiver, count=min(room[receiver], left))
+        claimed += taken
+        left -= len(taken)
+    return claimed

@@ -1,9 +1,6 @@
 """What came of one try of a job."""
 
 from dataclasses import dataclass
-from typing import Final
-
-TRIES: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,10 +10,15 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """This try failed; after `tries` of them the job is given up. `reason` holds no secrets."""
+    """This try failed; `reason` holds no secrets.
+
+    After `tries` of them the job is given up; None tries until a day is over (`timers.PATIENCE`).
+    `receiver_is_down` tells that others of the same receiver would fail as well.
+    """
 
     reason: str
-    tries: int = TRIES
+    tries: int | None = None
+    receiver_is_down: bool = False
 
 
 Result = Done | Failed

@@ -1,15 +1,17 @@
 """What time alone makes due: assessments that ran out, and rows that nothing needs any more."""
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 
+from pdp import metrics
 from pdp.domain.ids import DeviceId
 from pdp.policy.rules import Rules
 from pdp.runtime import Runtime
-from pdp.store import device_keys, devices, exposures, parked, signals, single_use, tokens
+from pdp.store import device_keys, devices, exposures, jobs, parked, signals, single_use, tokens
 from pdp.store.database import Transaction
 from pdp.store.readings import Unreadable
 from pdp.usecases.reassess_device import review_device
@@ -24,6 +26,9 @@ KEEP_DELIVERIES: Final = timedelta(days=7)
 KEEP_CODES: Final = timedelta(days=1)
 KEEP_ENROLMENT_TOKENS: Final = timedelta(days=30)
 KEEP_EXPOSURES: Final = timedelta(days=90)
+#: A receiver that takes nothing for so long has lost its own sessions too.
+PATIENCE: Final = timedelta(days=1)
+KEEP_DEAD_JOBS: Final = timedelta(days=90)
 
 _log: Final = structlog.get_logger("pdp.worker")
 
@@ -43,6 +48,7 @@ class Timers:
         if self._review_at is None or now >= self._review_at:
             self._review_at = now + REVIEW_EVERY
             self._review()
+            take_back_jobs(self._runtime)
         if self._clean_at is None or now >= self._clean_at:
             self._clean_at = now + CLEAN_EVERY
             clean_up(self._runtime)
@@ -99,12 +105,34 @@ def _review(tx: Transaction, device: DeviceId, rules: Rules, now: datetime) -> b
         return False
 
 
+def take_back_jobs(runtime: Runtime) -> None:
+    """Let jobs be claimed again whose workers died."""
+    now = runtime.clock()
+    with runtime.database.read() as tx:
+        if not jobs.has_run_out(tx, now=now):
+            return
+    with runtime.database.write() as tx:
+        count = jobs.take_back(tx, now=now)
+    _log.warning("job.claim.ran-out", count=count)
+
+
 def clean_up(runtime: Runtime) -> None:
     """Delete rows whose time is over, each kind in a short transaction of its own."""
     now = runtime.clock()
     for forget in _EXPIRING:
         with runtime.database.write() as tx:
             forget(tx, now)
+    with runtime.database.write() as tx:
+        too_old = jobs.bury_old(tx, before=now - PATIENCE)
+    for receiver, count in Counter(too_old).items():
+        given_up(receiver, count)
+        _log.warning("job.wait.buried", client=receiver or None, count=count)
+
+
+def given_up(receiver: str, count: int = 1) -> None:
+    """Count jobs that will not reach `receiver` any more."""
+    if receiver != jobs.NOBODY:
+        metrics.logout_delivered(receiver, "given-up", count)
 
 
 _EXPIRING: Final[tuple[Callable[[Transaction, datetime], int], ...]] = (
@@ -114,4 +142,5 @@ _EXPIRING: Final[tuple[Callable[[Transaction, datetime], int], ...]] = (
     lambda tx, now: signals.forget_deliveries(tx, before=now - KEEP_DELIVERIES),
     lambda tx, now: device_keys.forget_tokens(tx, before=now - KEEP_ENROLMENT_TOKENS),
     lambda tx, now: exposures.forget(tx, before=now - KEEP_EXPOSURES),
+    lambda tx, now: jobs.forget_dead(tx, before=now - KEEP_DEAD_JOBS),
 )

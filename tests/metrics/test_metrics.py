@@ -8,13 +8,15 @@ import pytest
 from prometheus_client import REGISTRY
 
 from pdp import metrics
+from pdp.web.gauges import gauges_of
+from tests.builders import NOW
 
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
 MINUTE = timedelta(minutes=1)
 
 
 def exposed():
-    return metrics.exposition(waiting=3, dead=1, oldest=MINUTE).decode()
+    return metrics.exposition(()).decode()
 
 
 def value(text, series):
@@ -44,8 +46,8 @@ def value(text, series):
         ),
         (metrics.refresh_reuse_detected, "pdp_refresh_reuse_detected_total"),
         (
-            lambda: metrics.logout_delivered("failed"),
-            'pdp_logout_deliveries_total{result="failed"}',
+            lambda: metrics.logout_delivered("wiki", "failed"),
+            'pdp_logout_deliveries_total{client="wiki",result="failed"}',
         ),
         (lambda: metrics.password_hashed(0.02), "pdp_password_hash_seconds_count"),
         (metrics.failed_open, "pdp_fail_open_total"),
@@ -67,26 +69,18 @@ def test_what_happens_once_is_counted_once(count, series):
     assert value(exposed(), series) == before + 1
 
 
-def test_the_job_queue_is_told_as_it_is_now():
-    text = exposed()
-
-    assert value(text, 'pdp_jobs_depth{state="waiting"}') == 3
-    assert value(text, 'pdp_jobs_depth{state="dead"}') == 1
-    assert value(text, "pdp_jobs_oldest_seconds") == 60
-
-
 def test_failing_open_is_visible_while_it_never_happened():
-    script = "from pdp import metrics; from datetime import timedelta\n"
-    script += "print(metrics.exposition(waiting=0, dead=0, oldest=timedelta(0)).decode())"
+    script = "from pdp import metrics\n"
+    script += "print(metrics.exposition(()).decode())"
     fresh = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
 
     assert b"pdp_fail_open_total 0.0" in fresh.stdout
 
 
 def test_processes_count_together(tmp_path):
-    script = "from pdp import metrics; from datetime import timedelta\n"
+    script = "from pdp import metrics\n"
     script += "metrics.failed_open(); metrics.token_issued('refresh_token')\n"
-    script += "print(metrics.exposition(waiting=0, dead=0, oldest=timedelta(0)).decode())"
+    script += "print(metrics.exposition(()).decode())"
     for _ in range(3):
         last = subprocess.run(
             [sys.executable, "-c", script],
@@ -100,11 +94,11 @@ def test_processes_count_together(tmp_path):
     assert value(last.stdout.decode(), 'pdp_tokens_issued_total{grant="refresh_token"}') == 3
 
 
-def test_every_metric_is_documented_and_every_documented_one_exists():
+def test_every_metric_is_documented_and_every_documented_one_exists(database):
+    counted = (family for family in REGISTRY.collect() if family.name.startswith("pdp_"))
     ours = {
         family.name + ("_total" if family.type == "counter" else "")
-        for family in REGISTRY.collect()
-        if family.name.startswith("pdp_")
+        for family in (*counted, *gauges_of(database, now=NOW))
     }
     documented = set(re.findall(r"^\| `(pdp_\w+)`", DOCS.read_text("utf-8"), re.MULTILINE))
 

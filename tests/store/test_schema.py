@@ -3,9 +3,13 @@
 import pytest
 import sqlalchemy as sa
 
-from pdp.store import schema
+from pdp.domain.ids import ClientId, SessionId, SubjectId
+from pdp.store import jobs, schema
 from pdp.store.database import Database
+from pdp.store.exposures import Receiver
 from pdp.store.schema import SchemaMismatch
+from pdp.usecases.follow_ups import DeliverLogout, follow_up
+from tests.builders import NOW
 from tests.deployment import a_client, a_deployment, a_risky, ingest, signed_in
 
 
@@ -26,6 +30,25 @@ def test_a_database_in_use_goes_down_and_up_again(database: Database):
     schema.check(database.engine)
     assert schema.differences(database.engine) == []
     a_deployment(database, None, a_client("wiki"))
+
+
+def test_logouts_that_wait_are_for_their_client_after_the_upgrade_and_there_before(
+    database: Database,
+):
+    a_deployment(database, None, a_client("wiki"))
+    receiver = Receiver(client=ClientId("wiki"), session=SessionId("ses_1"), committed_at=NOW)
+    with database.write() as tx:
+        follow_up(tx, DeliverLogout(receiver=receiver, subject=SubjectId("usr_1")), now=NOW)
+
+    schema.downgrade(database.engine, "0001")
+    with database.engine.connect() as connection:
+        older = connection.execute(sa.text("SELECT * FROM jobs")).mappings().all()
+    schema.upgrade(database.engine)
+
+    assert ["receiver" in each for each in older] == [False]
+    assert schema.differences(database.engine) == []
+    with database.read() as tx:
+        assert [each.receiver for each in jobs.list_some(tx)] == ["wiki"]
 
 
 def test_an_empty_database_is_refused_with_its_cure(database: Database):

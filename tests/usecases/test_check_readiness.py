@@ -92,21 +92,26 @@ def test_a_document_that_does_not_compile_is_named(database, clock):
 def test_a_job_that_waits_too_long_is_named(database, clock):
     runtime = a_deployment(database, clock)
     with database.write() as tx:
-        jobs.enqueue(tx, "deliver-logout", {}, now=clock.now - LONGEST_LAG - SECOND)
+        jobs.enqueue(tx, "propagate-change", {}, now=clock.now - LONGEST_LAG - SECOND)
 
     assert "61 s" in _wrong(runtime)["outbox"].detail
 
 
-def test_a_delivery_that_is_to_be_tried_again_is_not_late(database, clock):
+def test_a_job_that_is_to_be_tried_again_is_not_late(database, clock):
     runtime = a_deployment(database, clock)
     with database.write() as tx:
-        jobs.enqueue(
-            tx,
-            "deliver-logout",
-            {},
-            now=clock.now - timedelta(hours=5),
-            not_before=clock.now + SECOND,
-        )
+        jobs.enqueue(tx, "propagate-change", {}, now=clock.now - timedelta(hours=5))
+        (job,) = jobs.claim(tx, now=clock.now)
+        jobs.delay(tx, job.id, not_before=clock.now + SECOND, error="locked")
+
+    assert _wrong(runtime) == {}
+
+
+def test_a_receiver_that_takes_nothing_does_not_make_us_unready(database, clock):
+    runtime = a_deployment(database, clock)
+    with database.write() as tx:
+        then = clock.now - timedelta(hours=5)
+        jobs.enqueue(tx, "deliver-logout", {}, now=then, receiver="wiki")
 
     assert _wrong(runtime) == {}
 

@@ -15,8 +15,8 @@ from pdp.store import jobs
 from pdp.store.decision_log import GRACE
 from pdp.usecases.check_readiness import Check
 from pdp.web.management import Management
-from tests.builders import NOW, FrozenClock
-from tests.deployment import a_deployment, a_runtime
+from tests.builders import NOW, SOURCE, FrozenClock
+from tests.deployment import a_calm, a_deployment, a_runtime, ingest
 
 DEAD = Check(name="worker", ok=False, detail="died", cure="look")
 
@@ -84,22 +84,49 @@ def test_records_that_cannot_be_written_are_named_until_they_are(database, clock
     assert _get(management, "/readyz")[0] == 200
 
 
-def test_metrics_tell_of_the_jobs(database, clock):
+def test_metrics_tell_what_waits_for_whom(database, clock):
     runtime = a_deployment(database, clock)
+    now = clock()
     with database.write() as tx:
-        jobs.enqueue(tx, "deliver-logout", {}, now=NOW)
+        jobs.enqueue(tx, "propagate-change", {}, now=now - timedelta(seconds=7))
+        jobs.enqueue(tx, "deliver-logout", {}, now=now - timedelta(minutes=9), receiver="wiki")
+        jobs.enqueue(tx, "deliver-logout", {}, now=now - timedelta(minutes=8), receiver="wiki")
+        (first,) = jobs.claim(tx, now=now, receiver="wiki")
+        jobs.bury(tx, first.id, error="gone")
 
     status, body = _get(Management(runtime), "/metrics")
 
+    told = dict(line.rsplit(" ", 1) for line in body.decode().splitlines() if line[0] != "#")
     assert status == 200
-    assert b'pdp_jobs_depth{state="waiting"} 1.0' in body
+    assert told['pdp_jobs_depth{state="waiting"}'] == "2.0"
+    assert told['pdp_jobs_depth{state="dead"}'] == "1.0"
+    assert float(told["pdp_jobs_oldest_seconds"]) == 7
+    assert told['pdp_logouts_depth{client="wiki",state="waiting"}'] == "1.0"
+    assert told['pdp_logouts_depth{client="wiki",state="dead"}'] == "1.0"
+    assert float(told['pdp_logouts_oldest_seconds{client="wiki"}']) == 8 * 60
+
+
+def test_metrics_tell_when_each_source_spoke_last(database, clock):
+    runtime = a_deployment(database, clock)
+    management = Management(runtime)
+    never = _get(management, "/metrics")[1]
+    ingest(database, a_calm("evt-1", NOW), now=NOW)
+    spoke = _get(management, "/metrics")[1]
+
+    series = f'pdp_source_last_delivery_timestamp_seconds{{source="{SOURCE}"}} '
+    assert series + "0.0" in never.decode()
+    (line,) = [each for each in spoke.decode().splitlines() if each.startswith(series)]
+    assert float(line.rsplit(" ", 1)[1]) == NOW.timestamp()
 
 
 def test_metrics_are_told_while_the_database_is_down(database, clock, tmp_path):
     broken = type(database).open(f"sqlite:///{tmp_path / 'down.db'}")
     (tmp_path / "down.db").mkdir()
 
-    assert _get(Management(a_runtime(broken, clock)), "/metrics")[0] == 200
+    status, body = _get(Management(a_runtime(broken, clock)), "/metrics")
+    assert status == 200
+    assert b"pdp_fail_open_total" in body
+    assert b"pdp_jobs_depth" not in body
     broken.close()
 
 

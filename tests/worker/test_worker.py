@@ -20,9 +20,17 @@ from pdp.store.database import Statement
 from pdp.store.exposures import Receiver
 from pdp.store.jobs import CLAIM
 from pdp.usecases.follow_ups import DeliverLogout, PropagateChange, follow_up
+from pdp.worker.back_off import LONGEST_BACK_OFF, back_off
 from pdp.worker.jobs import JOBS
-from pdp.worker.loop import LONGEST_BACK_OFF, Worker, back_off
-from pdp.worker.timers import Timers, clean_up, review_assessed_otherwise, review_overdue
+from pdp.worker.loop import Worker
+from pdp.worker.timers import (
+    PATIENCE,
+    Timers,
+    clean_up,
+    review_assessed_otherwise,
+    review_overdue,
+    take_back_jobs,
+)
 from tests.builders import NOW, SOURCE
 from tests.deployment import (
     RULES,
@@ -87,6 +95,25 @@ def _turn_bad(runtime, *client_ids):
     return person
 
 
+def _logout(client, session):
+    receiver = Receiver(client=ClientId(client), session=SessionId(session), committed_at=NOW)
+    return DeliverLogout(receiver=receiver, subject=SubjectId("usr_ada"))
+
+
+def _move(runtime, uri):
+    with runtime.database.write() as tx:
+        tx.run(Statement("UPDATE clients SET backchannel_logout_uri = :uri"), {"uri": uri})
+        tx.run(Statement("UPDATE generations SET value = value + 1"), {})
+
+
+def _tried(runtime):
+    return sum(attempts for _, _, attempts, _ in _jobs(runtime))
+
+
+def _running(runtime):
+    return [job for job in _jobs(runtime) if job[1] == "running"]
+
+
 # Back-channel logout
 
 
@@ -146,32 +173,53 @@ def test_the_token_is_signed_as_the_client_registered(database, clock):
     assert (header["alg"], header["typ"]) == ("ES256", "logout+jwt")
 
 
-@pytest.mark.parametrize(
-    ("answer", "reason", "tries"),
-    [
-        pytest.param(REFUSED, "400", 3, id="the-receiver-says-failed"),
-        pytest.param(BROKEN, "503", 10, id="the-receiver-is-broken"),
-        pytest.param(MOVED, "302", 10, id="a-redirect-is-not-followed"),
-    ],
-)
-def test_a_delivery_that_failed_is_tried_again_and_in_the_end_kept(
-    database, clock, answer, reason, tries
-):
-    with peer(answering(answer)) as receiver:
+def test_a_receiver_that_cannot_log_out_is_asked_three_times(database, clock):
+    with peer(answering(REFUSED)) as receiver:
         client = a_client("wiki", backchannel_logout_uri=_uri(receiver))
         runtime = a_deployment(database, clock, client)
         ada = _turn_bad(runtime, "wiki")
-        for _ in range(tries + 2):
+        for _ in range(5):
             _work(runtime)
             clock.advance(LONGEST_BACK_OFF)
 
     ((kind, state, attempts, error),) = _jobs(runtime)
-    assert (kind, state, attempts) == ("deliver-logout", "dead", tries)
-    assert reason in error
-    assert len(receiver.requests) == tries
+    assert (kind, state, attempts) == ("deliver-logout", "dead", 3)
+    assert "400" in error
+    assert len(receiver.requests) == 3
     with database.read() as tx:
         (window,) = exposures.of_device(tx, ada.device)
     assert (window.sent_at, window.acknowledged_at) == (NOW, None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        pytest.param(BROKEN, "503", id="the-receiver-is-broken"),
+        pytest.param(MOVED, "302", id="a-redirect-is-not-followed"),
+    ],
+)
+def test_a_receiver_that_is_down_is_tried_for_a_day_and_then_given_up(
+    database, clock, answer, reason
+):
+    tries = 20
+    with peer(answering(answer)) as receiver:
+        client = a_client("wiki", backchannel_logout_uri=_uri(receiver))
+        runtime = a_deployment(database, clock, client)
+        _turn_bad(runtime, "wiki")
+        for _ in range(tries):
+            _work(runtime)
+            clock.advance(LONGEST_BACK_OFF)
+        clean_up(runtime)
+        (waiting,) = _jobs(runtime)
+        clock.advance(PATIENCE)
+        clean_up(runtime)
+        _work(runtime)
+
+    assert waiting[:3] == ("deliver-logout", "ready", tries)
+    ((_, state, attempts, error),) = _jobs(runtime)
+    assert (state, attempts) == ("dead", tries)
+    assert reason in error
+    assert len(receiver.requests) == tries
 
 
 def test_a_receiver_that_came_back_is_told_then(database, clock):
@@ -181,12 +229,7 @@ def test_a_receiver_that_came_back_is_told_then(database, clock):
         _turn_bad(runtime, "wiki")
         _work(runtime)
         (waiting,) = _jobs(runtime)
-        with database.write() as tx:
-            tx.run(
-                Statement("UPDATE clients SET backchannel_logout_uri = :uri"),
-                {"uri": _uri(receiver)},
-            )
-            tx.run(Statement("UPDATE generations SET value = value + 1"), {})
+        _move(runtime, _uri(receiver))
         clock.advance(LONGEST_BACK_OFF)
         _work(runtime)
 
@@ -223,6 +266,78 @@ def test_a_slow_receiver_does_not_hold_up_the_others(database, clock):
     assert not running.is_alive()
 
 
+def test_the_backlog_of_a_receiver_that_is_away_costs_one_try_at_a_time(database, clock):
+    with peer(answering(BROKEN)) as broken:
+        runtime = a_deployment(
+            database, clock, a_client("wiki", backchannel_logout_uri=_uri(broken))
+        )
+        with database.write() as tx:
+            for number in range(500):
+                follow_up(tx, _logout("wiki", f"ses_{number}"), now=NOW)
+        worker = Worker(runtime, chance=lambda: 1.0)
+        while worker.run_due():
+            pass
+        _until(lambda: _tried(runtime) >= 1 and not _running(runtime))
+        at_first = len(broken.requests)
+        clock.advance(timedelta(seconds=1))
+        claimed = worker.run_due()
+        _until(lambda: not _running(runtime))
+        again = worker.run_due()
+        worker.close()
+
+    assert at_first <= 6
+    assert (claimed, again) == (1, 0)
+    assert len(broken.requests) == at_first + 1
+
+
+def test_hundreds_of_logouts_for_a_slow_receiver_do_not_delay_another(database, clock):
+    with peer(hanging) as stuck, peer(answering(OK)) as quick:
+        runtime = a_deployment(
+            database,
+            clock,
+            a_client("slow", backchannel_logout_uri=_uri(stuck)),
+            a_client("quick", backchannel_logout_uri=_uri(quick)),
+        )
+        with database.write() as tx:
+            for number in range(500):
+                follow_up(tx, _logout("slow", f"ses_{number}"), now=NOW - timedelta(hours=1))
+            follow_up(tx, _logout("quick", "ses_1"), now=NOW)
+        worker = Worker(runtime)
+        claimed = worker.run_due()
+        _until(lambda: len(quick.requests) == 1)
+        # The one of the quick receiver was claimed in the first turn, with a few of the slow one.
+        idle = worker.run_due()
+        stuck.stop()
+        worker.close()
+
+    assert claimed <= 7
+    assert idle == 0
+
+
+def test_a_receiver_that_came_back_gets_its_whole_backlog(database, clock):
+    with peer(answering(OK)) as receiver:
+        gone = a_client("wiki", backchannel_logout_uri="http://127.0.0.1:9/")
+        runtime = a_deployment(database, clock, gone)
+        with database.write() as tx:
+            for number in range(50):
+                follow_up(tx, _logout("wiki", f"ses_{number}"), now=NOW)
+        worker = Worker(runtime, chance=lambda: 1.0)
+        worker.run_due()
+        _until(lambda: _tried(runtime) and not _running(runtime))
+        resting = worker.run_due()
+        _move(runtime, _uri(receiver))
+        clock.advance(timedelta(seconds=1))
+        probe = worker.run_due()
+        running = threading.Thread(target=worker.run)
+        running.start()
+        _until(lambda: not _jobs(runtime))
+        worker.stop()
+        running.join(20)
+
+    assert (resting, probe) == (0, 1)
+    assert len(receiver.requests) == 50
+
+
 def test_a_client_that_takes_logouts_no_more_is_told_nothing(database, clock):
     client = a_client("wiki", backchannel_logout_uri="http://127.0.0.1:9/")
     runtime = a_deployment(database, clock, client)
@@ -231,8 +346,7 @@ def test_a_client_that_takes_logouts_no_more_is_told_nothing(database, clock):
     with database.write() as tx:
         tx.run(Statement("UPDATE clients SET backchannel_logout_uri = NULL"), {})
     with database.write() as tx:
-        receiver = Receiver(client=ClientId("wiki"), session=SessionId("ses_ada"), committed_at=NOW)
-        follow_up(tx, DeliverLogout(receiver=receiver, subject=SubjectId("usr_ada")), now=NOW)
+        follow_up(tx, _logout("wiki", "ses_ada"), now=NOW)
         tx.run(Statement("UPDATE generations SET value = value + 1"), {})
     while worker.run_due():
         pass
@@ -252,8 +366,10 @@ def test_a_job_of_a_worker_that_died_is_done_once_by_another(database, clock):
         with database.write() as tx:
             dying = jobs.claim(tx, now=clock(), count=100)
         _work(runtime)
+        take_back_jobs(runtime)
         before = len(receiver.requests)
         clock.advance(CLAIM + timedelta(seconds=1))
+        Timers(runtime).run_due()
         _work(a_runtime(database, clock))
 
     assert PropagateChange.type in {job.type for job in dying}
@@ -269,7 +385,7 @@ def test_a_change_that_two_workers_hold_is_carried_out_once(database, clock):
     with database.write() as tx:
         held = jobs.claim(tx, now=clock(), count=100)
     for job in [*held, *held]:
-        JOBS[job.type].run(runtime, job)
+        JOBS[job.type](runtime, job)
 
     assert [kind for kind, *_ in _jobs(runtime)] == ["deliver-logout"]
 
@@ -292,6 +408,20 @@ def test_a_job_that_cannot_be_read_is_kept_for_people_and_holds_nothing_up(
     ((_, state, attempts, last_error),) = _jobs(runtime)
     assert (state, attempts) == ("dead", 1)
     assert error in last_error
+
+
+def test_the_last_delivery_of_a_source_tells_since_when_it_is_silent(database, clock):
+    runtime = a_deployment(database, clock)
+    ingest(database, a_calm("evt-1"), delivery_id="first")
+    ingest(database, a_calm("evt-2"), delivery_id="last", now=NOW + timedelta(hours=1))
+    clock.advance(timedelta(days=30))
+    clean_up(runtime)
+
+    with database.read() as tx:
+        left = [row[0] for row in tx.all(_DELIVERIES, {})]
+        last = signals.last_received(tx)
+    assert left == ["last"]
+    assert last == {SOURCE: NOW + timedelta(hours=1)}
 
 
 @given(st.integers(1, 10_000), st.floats(0, 1))

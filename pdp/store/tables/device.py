@@ -89,7 +89,7 @@ class DeliveryRow(Base):
     """One delivery of a source: the same id with the same body is a repetition, else a conflict."""
 
     __tablename__ = "deliveries"
-    __table_args__ = (Index("ix_deliveries_received_at", "received_at"),)
+    __table_args__ = (Index("ix_deliveries_source_id_received_at", "source_id", "received_at"),)
 
     source_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     delivery_id: Mapped[str] = mapped_column(String(256), primary_key=True)

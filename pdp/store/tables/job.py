@@ -12,10 +12,13 @@ class JobRow(Base):
     """One thing to do at least once. A job that failed too often stays, as `dead`."""
 
     __tablename__ = "jobs"
-    __table_args__ = (Index("ix_jobs_state_not_before", "state", "not_before"),)
+    __table_args__ = (
+        Index("ix_jobs_state_receiver_not_before", "state", "receiver", "not_before"),
+    )
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     type: Mapped[str] = mapped_column(String(64))
+    receiver: Mapped[str] = mapped_column(String(64), server_default="")
     payload: Mapped[object] = mapped_column(Json)
     state: Mapped[str] = mapped_column(String(16))
     attempts: Mapped[int] = mapped_column(default=0)

@@ -1,0 +1,83 @@
+"""What waits to be delivered, and what was given up: an operator sees it, and has a word on it."""
+
+import pytest
+
+from pdp.store import jobs
+from tests.builders import NOW
+
+
+@pytest.fixture
+def given_up(shell):
+    """Two logouts that were given up, for two clients, and one change that waits."""
+    found = {}
+    database = shell.database()
+    with database.write() as tx:
+        jobs.enqueue(tx, "propagate-change", {}, now=NOW)
+        for client in ("wiki", "mail"):
+            jobs.enqueue(tx, "deliver-logout", {}, now=NOW, receiver=client)
+            (job,) = jobs.claim(tx, now=NOW, receiver=client)
+            jobs.bury(tx, job.id, error="the receiver answered 503, not 200")
+            found[client] = job.id
+    database.close()
+    return found
+
+
+def test_jobs_are_listed_with_client_and_last_error(shell, given_up):
+    (wiki,) = shell.result("job", "list", "--state", "dead", "--client", "wiki")
+
+    assert wiki["id"] == given_up["wiki"]
+    assert (wiki["client"], wiki["attempts"], wiki["next"]) == ("wiki", 1, None)
+    assert "503" in wiki["last_error"]
+    assert len(shell.result("job", "list")) == 3
+    assert len(shell.result("job", "list", "--count", "1")) == 1
+
+
+def test_a_job_that_was_given_up_begins_anew(shell, given_up):
+    told = shell.told("job", "retry", given_up["wiki"])
+
+    (ready,) = shell.result("job", "list", "--client", "wiki")
+    assert "1 to be tried at once" in told
+    assert (ready["state"], ready["attempts"]) == ("ready", 0)
+    assert ready["since"] > NOW.isoformat()
+    (event,) = shell.result("audit", "list", "--kind", "job")
+    assert (event["action"], event["object"]) == ("job.retried", given_up["wiki"])
+
+
+def test_everything_for_one_client_begins_anew(shell, given_up):
+    shell.told("job", "retry", "--all-dead", "--client", "mail")
+
+    dead = shell.result("job", "list", "--state", "dead")
+    assert [each["id"] for each in dead] == [given_up["wiki"]]
+
+
+def test_what_nobody_needs_any_more_is_dropped(shell, given_up):
+    shell.told("job", "drop", "--all-dead")
+
+    assert [each["type"] for each in shell.result("job", "list")] == ["propagate-change"]
+    dropped = {event["object"] for event in shell.result("audit", "list", "--kind", "job")}
+    assert dropped == set(given_up.values())
+
+
+@pytest.mark.usefixtures("given_up")
+def test_a_job_that_is_being_tried_is_left_to_its_worker(shell):
+    database = shell.database()
+    with database.write() as tx:
+        (running,) = jobs.claim(tx, now=NOW)
+    database.close()
+
+    assert running.id in shell.refused("job", "retry", running.id)
+
+
+@pytest.mark.parametrize("word", ["retry", "drop"])
+def test_a_command_about_no_job_or_about_two_choices_is_refused(shell, given_up, word):
+    assert "name jobs" in shell.refused("job", word)
+    assert "name jobs" in shell.refused("job", word, given_up["wiki"], "--all-dead")
+    assert "name jobs" in shell.refused("job", word, given_up["wiki"], "--client", "wiki")
+    assert "no job" in shell.refused("job", word, "job_none")
+
+
+def test_the_list_of_sources_tells_when_each_spoke_last(shell):
+    shell.result("source", "add", "edr")
+    (silent,) = shell.result("source", "list")
+
+    assert silent["last_delivery"] is None
