@@ -17,13 +17,11 @@ from ruamel.yaml import YAML
 
 from pdp.cli.failures import Failed
 from pdp.cli.invocation import Output, current
+from pdp.domain.subject import UNPRINTABLE
 
 Record = Mapping[str, object]
 
 _WORDS: Final = {None: "-", True: "yes", False: "no"}
-
-#: What drives a terminal or turns the reading direction round: names come from strangers too.
-_UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 def show(result: Record | Sequence[Record], output: Output | None = None) -> None:
@@ -120,9 +118,10 @@ def _cell(value: object) -> str:
 
 
 def _printable(text: str) -> str:
+    # Names come from strangers too.
     return "".join(
         character
-        if character == "\n" or unicodedata.category(character) not in _UNSEEN
+        if character == "\n" or unicodedata.category(character) not in UNPRINTABLE
         else f"\\u{ord(character):04x}"
         for character in text
     )

@@ -14,7 +14,7 @@ _LONGEST_EMAIL: Final = 320
 
 #: Control, format, surrogate, private and unassigned characters, line and paragraph separators:
 #: what forges log lines, drives terminals, or turns the reading direction around.
-_UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+UNPRINTABLE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 #: Joiners are format characters too, and some scripts cannot write a name without them.
 _JOINERS: Final = frozenset("\u200c\u200d")
 
@@ -94,7 +94,7 @@ def _check(field: str, text: str, longest: int, *, is_word: bool) -> FieldRefuse
         problem = f"must have at most {longest} characters, not {len(text)}"
         return FieldRefused(field=field, problem=problem)
     for position, character in enumerate(text, start=1):
-        if unicodedata.category(character) in _UNSEEN:
+        if unicodedata.category(character) in UNPRINTABLE:
             problem = f"has the unprintable character U+{ord(character):04X} at place {position}"
             return FieldRefused(field=field, problem=problem)
         if is_word and character.isspace():

@@ -77,15 +77,6 @@ class RateLimiter:
             allowed = self._local.add(stretch.key, _half(limit), ends=stretch.ends, now=now)
         return Allowed() if allowed else Limited(stretch.ends - now)
 
-    def peek(self, key: str, *, limit: int, window: timedelta, now: datetime) -> Allowed | Limited:
-        """Tell what `hit` would answer, without counting."""
-        stretch = self._window(key, window, now)
-        try:
-            full = self._count_shared(stretch, now) >= limit
-        except RedisDown:
-            full = self._local.count(stretch.key, now=now) >= _half(limit)
-        return Limited(stretch.ends - now) if full else Allowed()
-
     def take_back(self, key: str, *, window: timedelta, now: datetime) -> None:
         """Uncount one attempt of this window: it was right, or was not made."""
         stretch = self._window(key, window, now)
@@ -106,9 +97,6 @@ class RateLimiter:
     def _hit_shared(self, stretch: _Window, limit: int, now: datetime) -> bool:
         life = max(1, (stretch.ends - now) // _MILLISECOND)
         return self._ask(lambda redis: redis.eval(_HIT, 1, stretch.key, limit, life), now) == 1
-
-    def _count_shared(self, stretch: _Window, now: datetime) -> int:
-        return self._ask(lambda redis: redis.get(stretch.key), now)
 
     def _ask(self, question: Callable[[Redis], object], now: datetime) -> int:
         if self._redis is None:

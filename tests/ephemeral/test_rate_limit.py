@@ -77,15 +77,6 @@ def test_taking_back_more_than_was_counted_gives_no_credit(limiter, limit):
     assert hits(limiter, limit, 5) == [True] * 4 + [False]
 
 
-def test_peeking_counts_nothing(limiter, limit):
-    def peek():
-        return limiter.peek("account:ada", limit=limit, window=WINDOW, now=NOW)
-
-    assert [peek() for _ in range(9)] == [Allowed()] * 9
-    hits(limiter, limit, 4)
-    assert isinstance(peek(), Limited)
-
-
 def test_a_reset_forgets(limiter, limit):
     hits(limiter, limit, 4)
     limiter.reset("account:ada", window=WINDOW, now=NOW)
