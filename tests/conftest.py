@@ -6,6 +6,8 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from flask import Flask
+from jinja2.bccache import Bucket, BytecodeCache
 from playwright.sync_api import Browser, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
@@ -28,6 +30,23 @@ _QUIET_CHROMIUM = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+
+class _Compiled(BytecodeCache):
+    """Templates compiled once for all applications of a test process."""
+
+    def __init__(self) -> None:
+        self._code: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if bucket.key in self._code:
+            bucket.bytecode_from_string(self._code[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._code[bucket.key] = bucket.bytecode_to_string()
+
+
+Flask.jinja_options = {"bytecode_cache": _Compiled()}
 
 
 @pytest.fixture(autouse=True)

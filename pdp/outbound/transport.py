@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from socket import socket
 from typing import Any, Final
 
@@ -140,8 +141,12 @@ class PinningAdapter(HTTPAdapter):
         """Leave the pool as it was made: its own context holds the authorities."""
 
 
+@lru_cache(maxsize=2)
 def tls_context(extra_authorities: str | None) -> ssl.SSLContext:
-    """Return a context that trusts the system's authorities and those in the PEM file."""
+    """Return a context that trusts the system's authorities and those in the PEM file.
+
+    One for a whole process: reading the authorities takes tens of milliseconds.
+    """
     context = ssl.create_default_context()
     if extra_authorities is not None:
         context.load_verify_locations(cafile=extra_authorities)

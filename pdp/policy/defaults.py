@@ -1,5 +1,6 @@
 """The bundle and the rules that a deployment begins with; shipped as documents beside this."""
 
+from functools import cache
 from importlib.resources import files
 from typing import Final
 
@@ -12,11 +13,13 @@ POLICIES_FILE: Final = "default-policies.yaml"
 RULES_FILE: Final = "default-compliance.yaml"
 
 
+@cache
 def default_policies() -> Bundle:
     """Return the default access policies, read from the package."""
     return parse_policies(_shipped(POLICIES_FILE), file=POLICIES_FILE)
 
 
+@cache
 def default_rules() -> Rules:
     """Return the default compliance rules, read from the package."""
     return parse_rules(_shipped(RULES_FILE), file=RULES_FILE)

@@ -8,6 +8,7 @@ replaces one that does: the last good one stays, and readiness and metrics say s
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from pdp.domain.client import Client, Resource
 from pdp.domain.errors import DomainError
@@ -122,11 +123,20 @@ def _load_documents(tx: Transaction, previous: Configuration | None) -> tuple[Bu
         # Parsing and indexing a thousand policies takes a while: not for a new client's sake.
         return previous.bundle, previous.rules
     return (
-        replace(parse_policies(policies[1], file="policies in force"), version=policies[0]),
-        replace(
-            parse_rules(compliance[1], file="compliance rules in force"), version=compliance[0]
-        ),
+        replace(_policies_of(policies[1]), version=policies[0]),
+        replace(_rules_of(compliance[1]), version=compliance[0]),
     )
+
+
+# What was in force before is what a rollback, or a canary taken back, puts in force again.
+@lru_cache(maxsize=2)
+def _policies_of(text: str) -> Bundle:
+    return parse_policies(text, file="policies in force")
+
+
+@lru_cache(maxsize=2)
+def _rules_of(text: str) -> Rules:
+    return parse_rules(text, file="compliance rules in force")
 
 
 def _load_keys(tx: Transaction, envelope: Envelope, previous: Configuration | None) -> KeyRing:
