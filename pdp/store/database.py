@@ -2,7 +2,7 @@
 
 SQLite runs in WAL with `synchronous=FULL`, so that what was answered survives a power cut; its
 writers queue (`writer_lock`) instead of waiting at SQLite's busy handler, which is not fair.
-PostgreSQL goes through psycopg 3. When either is down: `Unavailable`.
+PostgreSQL goes through psycopg 3. When either is down, or says nothing: `Unavailable`.
 """
 
 import sqlite3
@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from pdp.domain.errors import Unavailable
+from pdp.store.deadline import GRACE
 from pdp.store.engine import DRIVER_ERRORS, engine_options, prepare_connections
 from pdp.store.group_commit import GroupCommit, GroupedWork
 from pdp.store.links import Link, Row, Statement, Value, link_to
@@ -152,10 +153,18 @@ class Database:
 
     @classmethod
     def open(
-        cls, url: str, *, pool_size: int = 8, busy_timeout: timedelta = timedelta(seconds=10)
+        cls,
+        url: str,
+        *,
+        pool_size: int = 8,
+        busy_timeout: timedelta = timedelta(seconds=10),
+        grace: timedelta = GRACE,
     ) -> "Database":
-        """Open the database at `url` (`sqlite:///path` or `postgresql+psycopg://…`)."""
-        options = engine_options(url, pool_size=pool_size, busy_timeout=busy_timeout)
+        """Open the database at `url` (`sqlite:///path` or `postgresql+psycopg://…`).
+
+        How long each wait lasts is told at `engine_options`.
+        """
+        options = engine_options(url, pool_size=pool_size, busy_timeout=busy_timeout, grace=grace)
         engine = sa.create_engine(url, **options)
         prepare_connections(engine)
         return cls(engine)
@@ -255,9 +264,12 @@ class Database:
         return link
 
     def take_back(self, link: Link, *, sound: bool) -> None:
-        """Keep a connection for the next one; throw one away that an error came from."""
+        """Keep a connection for the next one; throw one away that an error came from.
+
+        So is one that was left in the middle of something, as by Ctrl-C.
+        """
         try:
-            if sound:
+            if sound and link.is_at_rest():
                 self._kept.append(link)
             else:
                 link.connection.invalidate()

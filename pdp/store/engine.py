@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +11,7 @@ import psycopg
 import sqlalchemy as sa
 
 from pdp.domain.errors import DomainError
+from pdp.store.deadline import GRACE, ImpatientConnection
 
 #: What either way of speaking to a database raises: by the engine, or straight to the driver.
 DRIVER_ERRORS: Final = (sa.exc.SQLAlchemyError, sqlite3.Error, psycopg.Error)
@@ -29,8 +31,14 @@ def absolute_url(url: str) -> str:
     return prefix + str(Path(url.removeprefix(prefix)).absolute())
 
 
-def engine_options(url: str, *, pool_size: int, busy_timeout: timedelta) -> dict[str, Any]:
-    """Return the engine options that this module relies on."""
+def engine_options(
+    url: str, *, pool_size: int, busy_timeout: timedelta, grace: timedelta = GRACE
+) -> dict[str, Any]:
+    """Return the engine options that this module relies on.
+
+    PostgreSQL gives up a statement or a wait for a lock after `busy_timeout`; `grace` later its
+    connection is given up for frozen.
+    """
     seconds = busy_timeout.total_seconds()
     if url.startswith("sqlite"):
         # Transactions are ours to begin and end: the driver must not begin them by itself.
@@ -44,6 +52,7 @@ def engine_options(url: str, *, pool_size: int, busy_timeout: timedelta) -> dict
         arguments = {
             "autocommit": True,
             "connect_timeout": max(2, int(seconds)),
+            "patience": busy_timeout + grace,
             "tcp_user_timeout": milliseconds,
             # A peer that took the question and went silent is asked after, too.
             "keepalives_idle": 10,
@@ -63,11 +72,12 @@ def engine_options(url: str, *, pool_size: int, busy_timeout: timedelta) -> dict
 
 
 def prepare_connections(engine: sa.Engine) -> None:
-    """Set up each new connection: durability and foreign keys on SQLite.
+    """Set up each new connection: durability and foreign keys on SQLite, deadlines on PostgreSQL.
 
     DatabaseUnusable if this account may not write the file.
     """
     if engine.dialect.name != "sqlite":
+        sa.event.listen(engine, "do_connect", _connect)
         return
     if engine.url.database:
         _make_room(Path(engine.url.database))
@@ -78,6 +88,16 @@ def prepare_connections(engine: sa.Engine) -> None:
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute("PRAGMA cache_size=-16384")
+
+
+def _connect(
+    _dialect: object, _record: object, arguments: Sequence[str], named: Mapping[str, Any]
+) -> ImpatientConnection:
+    options = dict(named)
+    patience = options.pop("patience")
+    connection = ImpatientConnection.connect(*arguments, **options)
+    connection.patience = patience
+    return connection
 
 
 def _make_room(path: Path) -> None:

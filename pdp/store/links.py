@@ -9,18 +9,23 @@ import re
 import select
 import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, NoReturn, Protocol, cast
 
 import psycopg
 import sqlalchemy as sa
 from psycopg import pq
 from psycopg.errors import error_from_result
 
+from pdp.store.deadline import ImpatientConnection, Unanswered
+
 Value = str | int | bool | None
 Row = Sequence[Any]
 
 _NAMED: Final = re.compile(r":([a-z_]+)")
 _ANSWERED: Final = frozenset({pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK})
+_IDLE: Final = pq.TransactionStatus.IDLE
+_OPEN: Final = frozenset({pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR})
+_NO_PIPELINE: Final = pq.PipelineStatus.OFF
 _BEGIN: Final = b"BEGIN"
 _BOOLEAN: Final = 16
 _NUMBERS: Final = frozenset({20, 21, 23})
@@ -72,13 +77,17 @@ class Link(Protocol):
         """Undo whatever is open, if anything is."""
         ...
 
+    def is_at_rest(self) -> bool:
+        """Whether the next one may have it: no transaction is open, no answer is to come."""
+        ...
+
 
 def link_to(connection: sa.Connection) -> Link:
     """Return the link over a connection of the engine's pool."""
     driver = connection.connection.driver_connection
     if isinstance(driver, sqlite3.Connection):
         return SqliteLink(connection, driver)
-    return PostgresqlLink(connection, cast("psycopg.Connection[Any]", driver))
+    return PostgresqlLink(connection, cast("ImpatientConnection", driver))
 
 
 class SqliteLink:
@@ -120,6 +129,10 @@ class SqliteLink:
         if self._driver.in_transaction:
             self._driver.execute("ROLLBACK")
 
+    def is_at_rest(self) -> bool:
+        """Whether no transaction is open."""
+        return not self._driver.in_transaction
+
 
 class Prepared:
     """A statement that one connection has prepared, and the types of the columns it returns."""
@@ -135,29 +148,33 @@ class PostgresqlLink:
     """PostgreSQL through libpq as psycopg wraps it; values travel as text, as psql sends them.
 
     The server infers the types of parameters from the statement. How long a statement may take
-    is the server's to watch (`statement_timeout`), and a peer that is gone is the kernel's
-    (`tcp_user_timeout`).
+    is the server's to watch (`statement_timeout`), a peer that is gone is the kernel's
+    (`tcp_user_timeout`), and one that stands still is ours: every wait ends (`deadline`).
     """
 
     __slots__ = (
-        "_answer",
         "_connection",
         "_is_to_begin",
+        "_patience",
         "_prepared",
-        "_room_or_answer",
+        "_wait_for_answer",
+        "_wait_for_room_or_answer",
         "connection",
     )
 
-    def __init__(self, connection: sa.Connection, driver: psycopg.Connection[Any]) -> None:
+    def __init__(self, connection: sa.Connection, driver: ImpatientConnection) -> None:
         self.connection = connection
         self._connection = driver
         self._prepared: dict[Statement, Prepared] = {}
         #: Whether BEGIN waits for the first statement of its transaction, to travel with it.
         self._is_to_begin = False
-        self._answer = select.poll()
-        self._answer.register(driver.pgconn.socket, select.POLLIN)
-        self._room_or_answer = select.poll()
-        self._room_or_answer.register(driver.pgconn.socket, select.POLLIN | select.POLLOUT)
+        #: Milliseconds of one wait, as poll takes them.
+        self._patience = max(1, int(driver.patience.total_seconds() * 1000))
+        answer, room_or_answer = select.poll(), select.poll()
+        answer.register(driver.pgconn.socket, select.POLLIN)
+        room_or_answer.register(driver.pgconn.socket, select.POLLIN | select.POLLOUT)
+        self._wait_for_answer = answer.poll
+        self._wait_for_room_or_answer = room_or_answer.poll
 
     def run(self, statement: Statement, parameters: Mapping[str, Value]) -> int:
         """Execute a change; return how many rows it touched."""
@@ -183,22 +200,29 @@ class PostgresqlLink:
         """Begin, if that still waits for a statement."""
         if self._is_to_begin:
             self._is_to_begin = False
-            self._answered(self._connection.pgconn.exec_(_BEGIN))
+            self._connection.pgconn.send_query(_BEGIN)
+            self._only_answer()
 
     def say(self, command: str) -> None:
         """Execute a command of transactions, such as COMMIT."""
         self.begin_now()
-        result = self._answered(self._connection.pgconn.exec_(command.encode()))
+        self._connection.pgconn.send_query(command.encode())
+        result = self._only_answer()
         if command == "COMMIT" and result.command_status != b"COMMIT":
             # A statement had failed before: the server answers with what it did instead.
             raise psycopg.errors.InFailedSqlTransaction("the transaction was undone, not committed")
 
     def roll_back(self) -> None:
-        """Undo whatever is open, if anything is and the connection still stands."""
+        """Undo whatever is open, if anything is and the connection can still be spoken to."""
         self._is_to_begin = False
-        status = self._connection.pgconn.transaction_status
-        if status not in (pq.TransactionStatus.IDLE, pq.TransactionStatus.UNKNOWN):
+        connection = self._connection.pgconn
+        if connection.transaction_status in _OPEN and connection.pipeline_status == _NO_PIPELINE:
             self.say("ROLLBACK")
+
+    def is_at_rest(self) -> bool:
+        """Whether no transaction is open and no answer is to come."""
+        connection = self._connection.pgconn
+        return connection.transaction_status == _IDLE and connection.pipeline_status == _NO_PIPELINE
 
     def _execute(
         self, prepared: Prepared, statement: Statement, parameters: Mapping[str, Value]
@@ -208,7 +232,8 @@ class PostgresqlLink:
         if self._is_to_begin:
             result = self._begin_with(prepared.name, values)
         else:
-            result = self._answered(self._connection.pgconn.exec_prepared(prepared.name, values))
+            self._connection.pgconn.send_query_prepared(prepared.name, values)
+            result = self._only_answer()
         if not prepared.columns:
             prepared.columns = tuple(result.ftype(each) for each in range(result.nfields))
         return result
@@ -221,30 +246,53 @@ class PostgresqlLink:
         connection.send_query_params(_BEGIN, None)
         connection.send_query_prepared(name, values)
         connection.pipeline_sync()
+        if connection.flush():
+            self._send_rest()
         # Each statement's results end with None; that of the synchronisation comes alone.
         begun, _, result, _, _ = [self._next_result() for _ in range(5)]
         connection.exit_pipeline_mode()
         self._answered(begun)
         return self._answered(result)
 
+    def _only_answer(self) -> "pq.abc.PGresult":
+        """Wait for the result of the one statement sent, and until the server takes another."""
+        if self._connection.pgconn.flush():
+            self._send_rest()
+        result = self._next_result()
+        while self._next_result() is not None:
+            # A connection that breaks off says more than one thing: the first is the cause.
+            pass
+        return self._answered(result)
+
+    def _send_rest(self) -> None:
+        """Send what the kernel did not take at once."""
+        connection = self._connection.pgconn
+        while connection.flush():
+            # What the server says meanwhile must be read, or both would wait for each other.
+            if not self._wait_for_room_or_answer(self._patience):
+                self._give_up()
+            connection.consume_input()
+
     def _next_result(self) -> "pq.abc.PGresult | None":
         """Wait for what the server says next, without holding other threads up as libpq would."""
         connection = self._connection.pgconn
-        while connection.flush():
-            # More than the kernel takes at once; what the server says meanwhile must be read, or
-            # both would wait for each other.
-            self._room_or_answer.poll()
-            connection.consume_input()
         while connection.is_busy():
-            self._answer.poll()
+            if not self._wait_for_answer(self._patience):
+                self._give_up()
             connection.consume_input()
         return connection.get_result()
+
+    def _give_up(self) -> NoReturn:
+        # Closed here and now, so that nobody can lend it again, whatever becomes of the error.
+        self._connection.pgconn.finish()
+        raise Unanswered
 
     def _prepare(self, statement: Statement) -> Prepared:
         known = self._prepared.get(statement)
         if known is None:
             known = Prepared(f"pdp_{len(self._prepared)}".encode())
-            self._answered(self._connection.pgconn.prepare(known.name, statement.postgresql))
+            self._connection.pgconn.send_prepare(known.name, statement.postgresql)
+            self._only_answer()
             self._prepared[statement] = known
         return known
 

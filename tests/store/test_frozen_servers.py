@@ -1,0 +1,146 @@
+"""A PostgreSQL that stands still keeps its sockets open: each wait for it ends all the same."""
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from pdp.domain.errors import Unavailable
+from pdp.store import single_use
+from pdp.store.database import Database, Statement, Transaction, Value
+from tests.builders import NOW
+
+PID = Statement("SELECT pg_backend_pid()")
+NEVER_PREPARED = Statement("SELECT 1")
+LENGTH = Statement("SELECT length(cast(:text AS text))")
+#: Enough for a busy machine to answer in, little enough to wait for.
+BUSY, GRACE = timedelta(milliseconds=500), timedelta(milliseconds=100)
+#: More than the kernel takes for a peer that reads nothing.
+LONG: dict[str, Value] = {"text": "x" * 16_000_000}
+IS_READY = b"R" + (8).to_bytes(4) + (0).to_bytes(4) + b"Z" + (5).to_bytes(4) + b"I"
+
+
+@pytest.fixture
+def impatient(postgresql_url: str) -> Iterator[Database]:
+    """A database with one connection, so that what is used next is the one that stands still."""
+    database = Database.open(postgresql_url, pool_size=1, busy_timeout=BUSY, grace=GRACE)
+    yield database
+    database.close()
+
+
+def pid_of(tx: Transaction) -> int:
+    row = tx.one(PID, {})
+    assert row is not None
+    return int(row[0])
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def spend(tx: Transaction) -> bool:
+    return single_use.spend(tx, single_use.Kind.DEVICE_NONCE, "once", expires_at=NOW)
+
+
+SPOKEN: dict[str, Callable[[Transaction], object]] = {
+    "a statement that is prepared": pid_of,
+    "a statement that is not": lambda tx: tx.one(NEVER_PREPARED, {}),
+    "a statement longer than the kernel takes": lambda tx: tx.one(LENGTH, LONG),
+    "a statement of a session": lambda tx: tx.orm.execute(sa.text("SELECT 1")),
+}
+
+
+@pytest.mark.parametrize("speak", SPOKEN.values(), ids=SPOKEN)
+@pytest.mark.parametrize("use", [Database.read, Database.write])
+def test_a_server_that_stands_still_is_an_outage_and_what_is_asked_next_gets_a_new_connection(
+    impatient: Database, use, speak
+):
+    with impatient.read() as tx:
+        pid = pid_of(tx)
+        tx.one(LENGTH, {"text": ""})
+
+    with stopped(pid):
+        with pytest.raises(Unavailable), use(impatient) as tx:
+            speak(tx)
+        with use(impatient) as tx:
+            assert pid_of(tx) != pid
+
+
+def test_what_was_done_before_the_server_stood_still_is_undone(impatient: Database):
+    def is_stopped_in_the_middle() -> None:
+        with impatient.write() as tx:
+            assert spend(tx)
+            with stopped(pid_of(tx)):
+                tx.one(NEVER_PREPARED, {})
+
+    with pytest.raises(Unavailable):
+        is_stopped_in_the_middle()
+
+    with impatient.write() as tx:
+        assert spend(tx)
+
+
+def test_a_commit_that_stays_unanswered_is_an_outage_though_it_may_happen_later(
+    impatient: Database, postgresql_url: str
+):
+    def is_stopped_before_commit(until_answered: ExitStack) -> None:
+        with impatient.write() as tx:
+            assert spend(tx)
+            until_answered.enter_context(stopped(pid_of(tx)))
+
+    with ExitStack() as until_answered, pytest.raises(Unavailable):
+        is_stopped_before_commit(until_answered)
+
+    # The row's key makes this wait until the other transaction has come to its end.
+    patient = Database.open(postgresql_url)
+    with patient.write() as tx:
+        assert not spend(tx)
+    patient.close()
+
+
+def test_a_server_that_accepts_nobody_is_an_outage():
+    with socket.create_server(("127.0.0.1", 0)) as frozen:
+        database = _over(frozen)
+        with pytest.raises(Unavailable), database.read():
+            pass
+        database.close()
+
+
+def test_a_server_that_lets_in_and_says_nothing_more_is_an_outage():
+    over = threading.Event()
+
+    def let_in(frozen: socket.socket) -> None:
+        peer, _ = frozen.accept()
+        with peer:
+            peer.recv(4096)
+            peer.sendall(IS_READY)
+            over.wait()
+
+    with socket.create_server(("127.0.0.1", 0)) as frozen:
+        door = threading.Thread(target=let_in, args=(frozen,))
+        door.start()
+        database = _over(frozen)
+        try:
+            with pytest.raises(Unavailable), database.read():
+                pass
+        finally:
+            over.set()
+            door.join()
+            database.close()
+
+
+def _over(server: socket.socket) -> Database:
+    port = server.getsockname()[1]
+    url = f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres?sslmode=disable"
+    return Database.open(f"{url}&gssencmode=disable", busy_timeout=BUSY, grace=GRACE)
