@@ -121,6 +121,25 @@ class Databases:
             connection.execute(sql.SQL(command).format(**words))
 
 
+def break_off_at_commit(url: str, table: str) -> None:
+    """Make the server end the connection of whoever commits a new row of this table."""
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(
+            sa.text(
+                "CREATE FUNCTION break_off() RETURNS trigger LANGUAGE plpgsql AS"
+                " 'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END'"
+            )
+        )
+        connection.execute(
+            sa.text(
+                f"CREATE CONSTRAINT TRIGGER break_off AFTER INSERT ON {table}"
+                " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION break_off()"
+            )
+        )
+    engine.dispose()
+
+
 def migrate(url: str) -> None:
     """Bring an empty database to the newest schema."""
     engine = sa.create_engine(url)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import click
 
-from pdp.domain.errors import DomainError, Unavailable
+from pdp.domain.errors import DomainError, OutcomeUnknown, Unavailable
 from pdp.policy.errors import MalformedPolicy
 
 
@@ -43,6 +43,8 @@ def failure_of(error: DomainError) -> Failed:
     """
     if isinstance(error, MalformedPolicy):
         return NotCompiled(str(error))
+    if isinstance(error, OutcomeUnknown):
+        return Unexpected(f"{error}: look whether it was done before you try again")
     if isinstance(error, Unavailable):
         return Unexpected(f"{error}: nothing was changed, try again")
     return Failed(str(error))

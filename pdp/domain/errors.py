@@ -24,3 +24,7 @@ class InvalidTransition(DomainError):
 
 class Unavailable(DomainError):
     """A dependency that the answer needs is down: try again later, nothing was changed."""
+
+
+class OutcomeUnknown(Unavailable):
+    """The database went away while it committed: the change is kept or undone, nobody heard."""

@@ -18,8 +18,8 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from pdp.domain.errors import Unavailable
-from pdp.store.deadline import GRACE
+from pdp.domain.errors import OutcomeUnknown, Unavailable
+from pdp.store.deadline import GRACE, CommitUnheard
 from pdp.store.engine import DRIVER_ERRORS, engine_options, prepare_connections
 from pdp.store.group_commit import GroupCommit, GroupedWork
 from pdp.store.links import Link, Row, Statement, Value, link_to
@@ -123,13 +123,19 @@ class Transaction:
     def commit(self) -> None:
         """Commit what both sides did."""
         self.flush()
-        self._link.say("COMMIT")
+        self._link.commit()
 
     def close(self) -> None:
         """Undo whatever is open and let go of the ORM session."""
-        if self._orm is not None:
-            self._orm.close()
-        self._link.roll_back()
+        try:
+            self._link.roll_back()
+        finally:
+            if self._orm is not None:
+                if not self._link.is_at_rest():
+                    # The session would ask for a rollback once more, and what it heard would
+                    # take the place of what happened.
+                    self._link.connection.invalidate()
+                self._orm.close()
 
 
 class Database:
@@ -175,7 +181,10 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
-        """Write: commits when the block ends, rolls back when it raises."""
+        """Write: commits when the block ends, rolls back when it raises.
+
+        OutcomeUnknown if the database went away while it committed.
+        """
         with (
             self._unavailable_when_down(),
             self._turn(),
@@ -208,7 +217,12 @@ class Database:
         if self.is_sqlite:
             return self.grouped(work)
         with self._unavailable_when_down(), self._link() as link:
-            return work(Transaction(link, sqlite=False))
+            try:
+                return work(Transaction(link, sqlite=False))
+            except DRIVER_ERRORS as error:
+                if link.is_lost():
+                    raise CommitUnheard from error
+                raise
 
     def close(self) -> None:
         """Close every connection that nobody uses."""
@@ -305,6 +319,8 @@ class Database:
         if isinstance(error, sa.exc.SQLAlchemyError) and not isinstance(error, sa.exc.DBAPIError):
             raise error
         self._raise_if_ours(error.orig if isinstance(error, sa.exc.DBAPIError) else error)
+        if isinstance(error, CommitUnheard):
+            return OutcomeUnknown(str(error))
         return Unavailable("the database does not answer")
 
     def _raise_if_ours(self, error: BaseException | None) -> None:

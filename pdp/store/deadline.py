@@ -23,6 +23,13 @@ class Unanswered(psycopg.OperationalError):
         super().__init__("the database did not answer in time")
 
 
+class CommitUnheard(psycopg.OperationalError):
+    """The connection was lost before the server said whether it had committed."""
+
+    def __init__(self) -> None:
+        super().__init__("the database did not say whether it committed")
+
+
 class ImpatientConnection(psycopg.Connection[Any]):
     """A connection that waits for an answer for `patience` at the longest."""
 

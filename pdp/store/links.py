@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from psycopg import pq
 from psycopg.errors import error_from_result
 
-from pdp.store.deadline import ImpatientConnection, Unanswered
+from pdp.store.deadline import CommitUnheard, ImpatientConnection, Unanswered
 
 Value = str | int | bool | None
 Row = Sequence[Any]
@@ -27,6 +27,7 @@ _IDLE: Final = pq.TransactionStatus.IDLE
 _OPEN: Final = frozenset({pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR})
 _NO_PIPELINE: Final = pq.PipelineStatus.OFF
 _BEGIN: Final = b"BEGIN"
+_COMMIT: Final = b"COMMIT"
 _BOOLEAN: Final = 16
 _NUMBERS: Final = frozenset({20, 21, 23})
 
@@ -70,7 +71,11 @@ class Link(Protocol):
         ...
 
     def say(self, command: str) -> None:
-        """Execute a command of transactions, such as COMMIT."""
+        """Execute a command of transactions, such as SAVEPOINT."""
+        ...
+
+    def commit(self) -> None:
+        """Commit. CommitUnheard if nobody can tell whether that happened."""
         ...
 
     def roll_back(self) -> None:
@@ -79,6 +84,10 @@ class Link(Protocol):
 
     def is_at_rest(self) -> bool:
         """Whether the next one may have it: no transaction is open, no answer is to come."""
+        ...
+
+    def is_lost(self) -> bool:
+        """Whether the server can no longer be heard."""
         ...
 
 
@@ -121,8 +130,16 @@ class SqliteLink:
         """Nothing to do: `begin` did it."""
 
     def say(self, command: str) -> None:
-        """Execute a command of transactions, such as COMMIT."""
+        """Execute a command of transactions, such as SAVEPOINT."""
         self._driver.execute(command)
+
+    def commit(self) -> None:
+        """Commit."""
+        self._driver.execute("COMMIT")
+
+    def is_lost(self) -> bool:
+        """No: what holds the database is in this process."""
+        return False
 
     def roll_back(self) -> None:
         """Undo whatever is open, if anything is."""
@@ -200,15 +217,23 @@ class PostgresqlLink:
         """Begin, if that still waits for a statement."""
         if self._is_to_begin:
             self._is_to_begin = False
-            self._connection.pgconn.send_query(_BEGIN)
-            self._only_answer()
+            self._command(_BEGIN)
 
     def say(self, command: str) -> None:
-        """Execute a command of transactions, such as COMMIT."""
+        """Execute a command of transactions, such as SAVEPOINT."""
         self.begin_now()
-        self._connection.pgconn.send_query(command.encode())
-        result = self._only_answer()
-        if command == "COMMIT" and result.command_status != b"COMMIT":
+        self._command(command.encode())
+
+    def commit(self) -> None:
+        """Commit. CommitUnheard if nobody can tell whether that happened."""
+        self.begin_now()
+        try:
+            result = self._command(_COMMIT)
+        except psycopg.Error as error:
+            if self.is_lost():
+                raise CommitUnheard from error
+            raise
+        if result.command_status != _COMMIT:
             # A statement had failed before: the server answers with what it did instead.
             raise psycopg.errors.InFailedSqlTransaction("the transaction was undone, not committed")
 
@@ -223,6 +248,14 @@ class PostgresqlLink:
         """Whether no transaction is open and no answer is to come."""
         connection = self._connection.pgconn
         return connection.transaction_status == _IDLE and connection.pipeline_status == _NO_PIPELINE
+
+    def is_lost(self) -> bool:
+        """Whether the connection is closed or broken."""
+        return self._connection.pgconn.status == pq.ConnStatus.BAD
+
+    def _command(self, command: bytes) -> "pq.abc.PGresult":
+        self._connection.pgconn.send_query(command)
+        return self._only_answer()
 
     def _execute(
         self, prepared: Prepared, statement: Statement, parameters: Mapping[str, Value]
@@ -299,7 +332,7 @@ class PostgresqlLink:
     def _answered(self, result: "pq.abc.PGresult | None") -> "pq.abc.PGresult":
         if result is not None and result.status in _ANSWERED:
             return result
-        if result is None or self._connection.pgconn.status == pq.ConnStatus.BAD:
+        if result is None or self.is_lost():
             raise psycopg.OperationalError("the connection to the database is lost")
         raise error_from_result(result, encoding="utf-8")
 

@@ -14,7 +14,14 @@ import structlog
 from flask import Flask, Response, make_response, render_template, request
 from werkzeug.exceptions import HTTPException, ServiceUnavailable
 
-from pdp.domain.errors import Conflict, DomainError, InvalidTransition, NotFound, Unavailable
+from pdp.domain.errors import (
+    Conflict,
+    DomainError,
+    InvalidTransition,
+    NotFound,
+    OutcomeUnknown,
+    Unavailable,
+)
 from pdp.sources.errors import MalformedSignal
 from pdp.usecases.configuration import NotInitialised
 from pdp.web.context import request_id
@@ -53,6 +60,12 @@ _INTERNAL: Final = Told(
 _UNAVAILABLE: Final = Told(
     503, "A part that the answer needs is down. Nothing was changed: try again.", "unavailable"
 )
+_OUTCOME_UNKNOWN: Final = Told(
+    503,
+    "A part that the answer needs went away. Whether the request was carried out is not known:"
+    " look before you send it again.",
+    "outcome-unknown",
+)
 _NOT_FOUND: Final = Told(404, "There is no such thing, or not for this caller.", "not-found")
 _CONFLICT: Final = Told(
     409,
@@ -63,6 +76,8 @@ _DOMAIN: Final[Mapping[type[DomainError], Told]] = {
     NotFound: _NOT_FOUND,
     Conflict: _CONFLICT,
     InvalidTransition: _CONFLICT,
+    # Before the kind that it is one of: the first that fits counts.
+    OutcomeUnknown: _OUTCOME_UNKNOWN,
     Unavailable: _UNAVAILABLE,
     NotInitialised: _UNAVAILABLE,
 }
@@ -150,7 +165,7 @@ def _domain(error: DomainError) -> Response:
     told = next((told for kind, told in _DOMAIN.items() if isinstance(error, kind)), None)
     if told is None:
         return _anything(error)
-    if told is _UNAVAILABLE:
+    if told in (_UNAVAILABLE, _OUTCOME_UNKNOWN):
         _log.warning("request.answer.postponed", problem=str(error))
     return _answer(told)
 

@@ -16,7 +16,7 @@ import orjson
 import structlog
 
 from pdp import metrics
-from pdp.domain.errors import Conflict, Unavailable
+from pdp.domain.errors import Conflict, OutcomeUnknown, Unavailable
 from pdp.domain.ids import SourceId
 from pdp.domain.signal import Signal
 from pdp.ephemeral.rate_limit import Limited
@@ -99,12 +99,13 @@ def receive_webhook(runtime: Runtime, request: Request) -> Answer:
         metrics.signal_received(request.source, "conflict")
         _log.warning("webhook.delivery.conflicted", source=request.source)
         return _problem(HTTPStatus.CONFLICT, f"{conflict}; nothing of this delivery was applied")
-    except (Unavailable, NotInitialised):
-        return _problem(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            "nothing was applied: send the same delivery again",
-            headers={"Retry-After": str(_RETRY_SECONDS)},
+    except OutcomeUnknown:
+        return _come_back(
+            "whether this was applied is not known: send the same delivery again, which is"
+            " applied once"
         )
+    except (Unavailable, NotInitialised):
+        return _come_back("nothing was applied: send the same delivery again")
 
 
 def too_large(limit: int) -> Answer:
@@ -112,6 +113,12 @@ def too_large(limit: int) -> Answer:
     return _problem(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         f"the body has more than {limit} bytes: send the signals in several deliveries",
+    )
+
+
+def _come_back(detail: str) -> Answer:
+    return _problem(
+        HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": str(_RETRY_SECONDS)}
     )
 
 

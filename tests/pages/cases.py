@@ -122,6 +122,7 @@ PROBLEMS: Final = (
     "busy",
     "internal",
     "unavailable",
+    "outcome-unknown",
 )
 
 ENDINGS: Final[Mapping[str, Case]] = {

@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from pdp.domain.errors import Unavailable
+from pdp.domain.errors import OutcomeUnknown, Unavailable
 from pdp.store import single_use
 from pdp.store.database import Database, Statement, Transaction, Value
 from tests.builders import NOW
@@ -91,7 +91,7 @@ def test_what_was_done_before_the_server_stood_still_is_undone(impatient: Databa
         assert spend(tx)
 
 
-def test_a_commit_that_stays_unanswered_is_an_outage_though_it_may_happen_later(
+def test_a_commit_that_stays_unanswered_is_unknown_and_may_happen_later(
     impatient: Database, postgresql_url: str
 ):
     def is_stopped_before_commit(until_answered: ExitStack) -> None:
@@ -99,7 +99,7 @@ def test_a_commit_that_stays_unanswered_is_an_outage_though_it_may_happen_later(
             assert spend(tx)
             until_answered.enter_context(stopped(pid_of(tx)))
 
-    with ExitStack() as until_answered, pytest.raises(Unavailable):
+    with ExitStack() as until_answered, pytest.raises(OutcomeUnknown):
         is_stopped_before_commit(until_answered)
 
     # The row's key makes this wait until the other transaction has come to its end.

@@ -5,7 +5,14 @@ import structlog
 from flask import Blueprint, abort, request
 from werkzeug.exceptions import TooManyRequests
 
-from pdp.domain.errors import Conflict, DomainError, InvalidTransition, NotFound, Unavailable
+from pdp.domain.errors import (
+    Conflict,
+    DomainError,
+    InvalidTransition,
+    NotFound,
+    OutcomeUnknown,
+    Unavailable,
+)
 from pdp.sources.errors import MalformedSignal
 from pdp.usecases.configuration import NotInitialised
 from pdp.web import errors
@@ -19,6 +26,7 @@ CASES = [
     (Conflict("device dev_secret exists"), 409),
     (InvalidTransition("dev_secret"), 409),
     (Unavailable("postgresql://dev_secret"), 503),
+    (OutcomeUnknown("dev_secret"), 503),
     (NotInitialised("dev_secret"), 503),
     (DomainError("dev_secret"), 500),
     (ValueError("dev_secret"), 500),
@@ -78,6 +86,7 @@ def test_a_browser_gets_a_page_with_a_reference(app, error, status):
     ("error", "status", "word"),
     [
         (Unavailable("db"), 503, "temporarily_unavailable"),
+        (OutcomeUnknown("db"), 503, "temporarily_unavailable"),
         (ValueError("x"), 500, "server_error"),
         (TooManyRequests(), 429, "temporarily_unavailable"),
         (Conflict("x"), 409, "invalid_request"),
@@ -117,6 +126,23 @@ def test_what_is_down_says_when_to_try_again(app, blueprint, headers):
     assert response.headers["Retry-After"] == "5"
 
 
+@pytest.mark.parametrize("blueprint", [None, "oauth", "webhooks"])
+@pytest.mark.parametrize("headers", [PROGRAM, BROWSER], ids=["program", "browser"])
+@pytest.mark.parametrize(
+    ("error", "is_said"), [(Unavailable("db"), True), (OutcomeUnknown("db"), False)], ids=str
+)
+def test_only_what_is_known_to_have_changed_nothing_is_said_to(
+    app, error, is_said, headers, blueprint
+):
+    response = answer(app, error, headers, blueprint=blueprint)
+
+    assert ("Nothing was changed" in response.text) is is_said
+
+
+def test_who_should_look_first_is_not_told_to_try_again(app):
+    assert "try again" not in answer(app, OutcomeUnknown("db"), BROWSER).text
+
+
 def test_a_malformed_signal_is_told_where_it_is_wrong(app):
     response = answer(app, MalformedSignal("must be low, medium or high", "signals[3].risk"))
 
@@ -150,7 +176,8 @@ def test_an_oversized_body_is_413(app):
         (FormRefused(), "Please send that again"),
         (TooManyRequests(), "A little slower, please"),
         (NotFound("page", "x"), "There is no such page"),
-        (Unavailable("x"), "We are not available right now"),
+        (Unavailable("x"), "Nothing was changed, and nothing is lost."),
+        (OutcomeUnknown("x"), "could not find out whether what you did last was kept"),
         (ValueError("x"), "Something went wrong on our side"),
     ],
     ids=lambda case: str(case)[:20],

@@ -16,6 +16,7 @@ from pdp.usecases.configure_source import BadSource, add_source, rotate_source_s
 from pdp.web import webhooks
 from pdp.web.receive_webhook import Request, receive_webhook
 from tests.builders import NOW, SOURCE, WEBHOOK_SECRET, an_envelope
+from tests.databases import break_off_at_commit
 from tests.deployment import a_deployment, a_runtime, a_webhook, the_device
 
 NEW_SECRET = format_secret(bytes(range(1, 33)))
@@ -282,7 +283,20 @@ def test_without_a_database_the_sender_is_asked_to_come_back_and_nothing_is_lost
     again = _receive(runtime, risk="high")
 
     assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+    assert answer.document["detail"].startswith("nothing was applied")
     assert (again.status, again.document["result"]) == (202, "accepted")
+
+
+def test_a_delivery_whose_commit_was_not_heard_of_is_not_said_to_be_lost(postgresql_url, clock):
+    database = Database.open(postgresql_url)
+    runtime = a_deployment(database, clock)
+    break_off_at_commit(postgresql_url, "deliveries")
+
+    answer = _receive(runtime, risk="high")
+    database.close()
+
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+    assert answer.document["detail"].startswith("whether this was applied is not known")
 
 
 # The Flask door
