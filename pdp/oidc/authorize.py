@@ -232,7 +232,7 @@ def _judge(request: OidcRequest, asked: AuthenticationRequest, live: LiveSession
         address=request.address,
         now=request.now,
     )
-    return judge(request.configuration, facts)
+    return judge(request.configuration, facts, session.id)
 
 
 def _must_sign_in_again(

@@ -247,7 +247,7 @@ class ClientCredentialsGrant(authlib_grants.ClientCredentialsGrant):
             address=request.address,
             now=request.now,
         )
-        judged = judge(request.configuration, facts)
+        judged = judge(request.configuration, facts, session=None)
         _, row = record_row(judged)
         generation = request.configuration.generation
         # Whether the configuration is in force is asked where the record is written.

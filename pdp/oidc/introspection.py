@@ -147,7 +147,7 @@ def _judge_machine(
     facts = facts_of_machine(
         client, channel=channel, scopes=frozenset(scopes), address=None, now=request.now
     )
-    return judge(request.configuration, facts)
+    return judge(request.configuration, facts, session=None)
 
 
 def _may_ask(request: OidcRequest, caller: Client, claims: Claims) -> bool:

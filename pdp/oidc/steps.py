@@ -28,7 +28,7 @@ def record(request: OidcRequest, judged: Judged) -> None:
 
     def keep(tx: Transaction) -> bool:
         decisions.append(tx, row)
-        exposures.note_decision(tx, row)
+        exposures.note_decision(tx, row, judged.session)
         return True
 
     request.changes.then(keep)

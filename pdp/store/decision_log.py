@@ -18,7 +18,7 @@ import structlog
 
 from pdp import metrics
 from pdp.domain.errors import Unavailable
-from pdp.domain.ids import DecisionId
+from pdp.domain.ids import DecisionId, SessionId
 from pdp.store import decisions, exposures
 from pdp.store.database import Database, Value
 
@@ -29,6 +29,7 @@ MOST_WAITING: Final = 50_000
 _REMEMBERED: Final = 20_000
 
 Key = tuple[object, ...]
+_Waiting = tuple[dict[str, Value], SessionId | None]
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -42,7 +43,7 @@ class DecisionLog:
         self._database = database
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._rows: list[dict[str, Value]] = []
+        self._rows: list[_Waiting] = []
         self._repeats: dict[DecisionId, int] = {}
         self._known: OrderedDict[Key, DecisionId] = OrderedDict()
         self._oldest: float | None = None
@@ -71,10 +72,17 @@ class DecisionLog:
             self._wake()
         return True
 
-    def append(self, decision_id: DecisionId, row: dict[str, Value], *, key: Key | None) -> None:
-        """Add a record; with a `key`, later equal answers are only counted."""
+    def append(
+        self,
+        decision_id: DecisionId,
+        row: dict[str, Value],
+        *,
+        session: SessionId | None,
+        key: Key | None,
+    ) -> None:
+        """Add a record, about a session if any; with a `key`, equal answers are only counted."""
         with self._lock:
-            self._rows.append(row)
+            self._rows.append((row, session))
             if key is not None:
                 self._known[key] = decision_id
                 if len(self._known) > _REMEMBERED:
@@ -111,11 +119,11 @@ class DecisionLog:
             # Nothing waits any more: it is written, or goes with this process.
             metrics.records_waited(0)
 
-    def _write(self, rows: list[dict[str, Value]], repeats: Mapping[DecisionId, int]) -> None:
+    def _write(self, rows: list[_Waiting], repeats: Mapping[DecisionId, int]) -> None:
         with self._database.write() as tx:
-            for row in rows:
+            for row, session in rows:
                 if decisions.append_once(tx, row):
-                    exposures.note_decision(tx, row)
+                    exposures.note_decision(tx, row, session)
             # Repeats of a group whose commit was not heard of count twice: better than not at all.
             for decision_id, times in repeats.items():
                 decisions.count_repeats(tx, decision_id, times)
@@ -126,7 +134,7 @@ class DecisionLog:
             self._oldest = began if self._rows or self._repeats else None
         metrics.records_waited(0)
 
-    def _put_back(self, rows: list[dict[str, Value]], repeats: Mapping[DecisionId, int]) -> None:
+    def _put_back(self, rows: list[_Waiting], repeats: Mapping[DecisionId, int]) -> None:
         with self._lock:
             self._rows = rows + self._rows
             for decision_id, times in repeats.items():

@@ -24,15 +24,8 @@ _DISMISS = Statement(
 # Written late by whoever records in groups: the earliest denial stands, in any order.
 _DENIED = Statement(
     "UPDATE exposures SET denied_at = :now WHERE session_id = :session_id"
-    " AND device_id = :device_id AND committed_at <= :now"
+    " AND client_id = :client_id AND device_id = :device_id AND committed_at <= :now"
     " AND (denied_at IS NULL OR denied_at > :now)"
-)
-# A record knows no session: it stands for all of the person's sign-ins to the client.
-_DENIED_CLIENT = Statement(
-    "UPDATE exposures SET denied_at = :now WHERE device_id = :device_id"
-    " AND client_id = :client_id AND committed_at <= :now"
-    " AND (denied_at IS NULL OR denied_at > :now)"
-    " AND session_id IN (SELECT id FROM sessions WHERE subject_id = :subject_id)"
 )
 _SENT = Statement(
     "UPDATE exposures SET sent_at = :now WHERE session_id = :session_id"
@@ -106,29 +99,40 @@ def dismiss(tx: Transaction, grant_id: GrantId, committed_at: datetime) -> None:
     tx.run(_DISMISS, {"grant_id": grant_id, "committed_at": to_micros(committed_at)})
 
 
-def note_denied(tx: Transaction, device_id: DeviceId, session_id: SessionId, now: datetime) -> bool:
-    """Note that a decision taken at `now` denied the session (t3); False if one did before."""
+def note_denied(
+    tx: Transaction, device_id: DeviceId, session_id: SessionId, client_id: ClientId, now: datetime
+) -> None:
+    """Note that a decision taken at `now` denied this session to this relying party (t3).
+
+    t3 is theirs alone, as t4 and t5 are: neither another sign-in of the same person to the same
+    client nor another client of the same session was denied by it. The earliest one stands.
+    """
     row: dict[str, Value] = {
         "device_id": device_id,
         "session_id": session_id,
+        "client_id": client_id,
         "now": to_micros(now),
     }
-    return tx.run(_DENIED, row) > 0
+    tx.run(_DENIED, row)
 
 
-def note_decision(tx: Transaction, decision: Mapping[str, Value]) -> None:
-    """Note what a decision's row says (t3), at its own instant: nothing unless a device was denied.
+def note_decision(
+    tx: Transaction, decision: Mapping[str, Value], session_id: SessionId | None
+) -> None:
+    """Note what a decision's row says of a session (t3), at its own instant.
 
-    What is only restricted still works.
+    Nothing unless the session's device was denied: what is only restricted still works.
     """
-    if decision["device_id"] is None or decision["outcome"] not in _DENIALS:
+    if session_id is None or decision["outcome"] not in _DENIALS:
+        return
+    if decision["device_id"] is None:
         return
     tx.run(
-        _DENIED_CLIENT,
+        _DENIED,
         {
             "device_id": decision["device_id"],
+            "session_id": session_id,
             "client_id": decision["client_id"],
-            "subject_id": decision["subject_id"],
             "now": decision["at"],
         },
     )

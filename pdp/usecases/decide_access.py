@@ -12,7 +12,7 @@ from pdp import metrics
 from pdp.clock import new_row_id
 from pdp.domain.access import Channel, Decision, Facts
 from pdp.domain.events import Action, Event
-from pdp.domain.ids import DecisionId, GrantId
+from pdp.domain.ids import DecisionId, GrantId, SessionId
 from pdp.policy.evaluate import evaluate
 from pdp.store import audit, decisions, exposures
 from pdp.store.database import Transaction, Value
@@ -24,20 +24,24 @@ from pdp.usecases.gather_facts import facts_of_grant
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A decision beside the facts it saw; it has happened once it is recorded."""
+    """A decision beside the facts it saw; it has happened once it is recorded.
+
+    `session` is the sign-in that it was about: None where no person takes part.
+    """
 
     facts: Facts
     decision: Decision
+    session: SessionId | None
 
 
-def judge(configuration: Configuration, facts: Facts) -> Judged:
-    """Decide on facts, and count that it was done."""
+def judge(configuration: Configuration, facts: Facts, session: SessionId | None) -> Judged:
+    """Decide on facts, of a session if a person takes part, and count that it was done."""
     started = time.perf_counter()
     decision = evaluate(configuration.bundle, facts)
     metrics.decided(facts.channel, decision.outcome.wire, time.perf_counter() - started)
     if decision.fail_open:
         metrics.failed_open()
-    return Judged(facts, decision)
+    return Judged(facts, decision, session)
 
 
 def count_again(judged: Judged) -> None:
@@ -83,7 +87,7 @@ def judge_held(
         scopes=frozenset(grant.scope) if scopes is None else scopes,
         now=now,
     )
-    return judge(configuration, facts)
+    return judge(configuration, facts, grant.session)
 
 
 def decide_grant(
@@ -103,7 +107,7 @@ def record(tx: Transaction, judged: Judged) -> DecisionId:
     """Record a decision in the transaction that carries it out; return its id."""
     decision_id, row = record_row(judged)
     decisions.append(tx, row)
-    exposures.note_decision(tx, row)
+    exposures.note_decision(tx, row, judged.session)
     note_break_glass(tx, decision_id, judged)
     return decision_id
 
@@ -150,5 +154,5 @@ def record_in_group(log: DecisionLog, judged: Judged, *, token: str, subject_epo
     )
     if not log.count(key):
         decision_id, row = record_row(judged)
-        log.append(decision_id, row, key=key)
+        log.append(decision_id, row, session=judged.session, key=key)
     return key

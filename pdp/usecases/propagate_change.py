@@ -33,7 +33,7 @@ def propagate_change(
         # None: revoked by an earlier turn of this loop, or its person or client is shut out.
         outcome = Outcome.BLOCK if decision is None else decision.outcome
         if outcome > Outcome.RESTRICTED:
-            exposures.note_denied(tx, change.device, grant.session, now)
+            exposures.note_denied(tx, change.device, grant.session, grant.client, now)
         if outcome <= max(grant.outcome, Outcome.RESTRICTED):
             exposures.dismiss(tx, grant.id, committed_at)
         cut_off += _carry_out(tx, grant, outcome, now=now)

@@ -28,7 +28,7 @@ from pdp.oidc.authorize import (
 )
 from pdp.oidc.grants import AuthorizationCodeGrant, Authorized
 from pdp.oidc.request import Answer, OidcRequest, Parameters
-from pdp.store import exposures, parked
+from pdp.store import parked
 from pdp.store.parked import ParkedRequest
 from pdp.usecases.attempts import network_of
 from pdp.usecases.decide_access import Judged, record
@@ -137,12 +137,12 @@ def answer(found: Authorization) -> Response:
         case NeedsNewPassword():
             return _to_page(found, "password.forced")
         case NeedsFactor():
-            _record_denied(found, step.judged)
+            record(found.visit.tx, step.judged)
             return _to_page(found, "factor.show")
         case NeedsConsent():
             return _to_page(found, "factor.consent")
         case NeedsRemediation():
-            _record_denied(found, step.judged)
+            record(found.visit.tx, step.judged)
             return _to_page(found, "remediation.show")
         case _:
             assert_never(step)
@@ -169,7 +169,7 @@ def deny(found: Authorization, step: Deny) -> Response:
     """Tell the client no; on block the browser session ends as well."""
     visit = found.visit
     if step.judged is not None:
-        _record_denied(found, step.judged)
+        record(visit.tx, step.judged)
     if step.ends_session and visit.live is not None:
         end_browser_session(
             visit.tx,
@@ -184,14 +184,6 @@ def deny(found: Authorization, step: Deny) -> Response:
         parked.finish(visit.tx, found.parked.id, now=visit.now)
     error = OAuth2Error(error=step.error, description=step.description)
     return respond(_error_redirect(found.request, found.grant.redirect_uri, error))
-
-
-def _record_denied(found: Authorization, judged: Judged) -> None:
-    visit = found.visit
-    record(visit.tx, judged)
-    session = None if visit.live is None else visit.live.session
-    if session is not None and session.device is not None:
-        exposures.note_denied(visit.tx, session.device, session.id, visit.now)
 
 
 def _to_page(found: Authorization, endpoint: str) -> Response:

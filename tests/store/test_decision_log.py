@@ -73,7 +73,7 @@ def heard(*events: str) -> Iterator[dict[str, threading.Event]]:
 def test_records_wait_whatever_the_error_and_are_written_afterwards(database):
     log = DecisionLog(database)
     say(database, RENAME)
-    log.append(*a_row("dec_1"), key=("token",))
+    log.append(*a_row("dec_1"), session=None, key=("token",))
     log.count(("token",))
 
     # Its thread may have tried before us.
@@ -93,8 +93,8 @@ def test_a_group_whose_commit_was_not_heard_of_is_written_once_and_holds_up_none
     with database.write() as tx:
         decisions.append(tx, row)
 
-    log.append(decision_id, row, key=None)
-    log.append(*a_row("dec_2"), key=None)
+    log.append(decision_id, row, session=None, key=None)
+    log.append(*a_row("dec_2"), session=None, key=None)
     log.close()
 
     assert recorded(database) == {"dec_1", "dec_2"}
@@ -104,7 +104,7 @@ def test_the_writing_thread_outlives_an_error_that_is_no_outage(database):
     with heard("decisions.write.failed", "decisions.write.recovered") as events:
         log = DecisionLog(database)
         say(database, RENAME)
-        log.append(*a_row("dec_1"), key=None)
+        log.append(*a_row("dec_1"), session=None, key=None)
         assert events["decisions.write.failed"].wait(_PATIENCE)
 
         say(database, RENAME_BACK)
@@ -129,7 +129,7 @@ def test_no_check_may_be_answered_while_a_write_hangs_longer_than_the_grace(data
 
     log = DecisionLog(database, monotonic=watch)
     decision_id, row = a_row("dec_1")
-    log.append(decision_id, HangingRow(row), key=None)
+    log.append(decision_id, HangingRow(row), session=None, key=None)
     with suppress(Unavailable):
         log.flush()
 
@@ -145,7 +145,7 @@ def test_how_long_records_wait_is_told_to_other_processes_until_they_are_written
     with heard("decisions.write.failed") as events:
         log = DecisionLog(database, monotonic=watch)
         say(database, RENAME)
-        log.append(*a_row("dec_1"), key=None)
+        log.append(*a_row("dec_1"), session=None, key=None)
         watch.seconds = 11
         assert events["decisions.write.failed"].wait(_PATIENCE)
 
@@ -163,7 +163,7 @@ def test_a_failover_is_an_outage_and_the_next_connection_writes_again(postgresql
         admin.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
         database = Database.open(postgresql_url)
         log = DecisionLog(database)
-        log.append(*a_row("dec_1"), key=None)
+        log.append(*a_row("dec_1"), session=None, key=None)
 
         with pytest.raises(Unavailable):
             log.flush()

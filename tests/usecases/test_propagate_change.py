@@ -4,18 +4,30 @@ from datetime import timedelta
 
 import pytest
 
-from pdp.domain.access import Outcome
+from pdp.domain.access import Channel, Outcome, Strength
+from pdp.domain.ids import ClientId
 from pdp.domain.session import EndReason
 from pdp.domain.signal import DeviceName, NameKind
 from pdp.store import exposures, grants, jobs, sessions
 from pdp.store.database import Statement
 from pdp.store.documents import DocumentKind
+from pdp.store.standings import held_grant
 from pdp.usecases.administer_device import block_device, unblock_device
+from pdp.usecases.decide_access import judge_held, record
 from pdp.usecases.follow_ups import DeliverLogout, PropagateChange
 from pdp.usecases.propagate_change import propagate_change
 from pdp.usecases.publish_document import publish
-from tests.builders import NOW
-from tests.deployment import RULES, a_calm, a_client, a_deployment, a_risky, ingest, signed_in
+from tests.builders import NOW, a_session
+from tests.deployment import (
+    RULES,
+    a_calm,
+    a_client,
+    a_deployment,
+    a_grant,
+    a_risky,
+    ingest,
+    signed_in,
+)
 
 LOGOUT = "https://rp.example/backchannel"
 #: Policies under which a risky device is not mended but shut out.
@@ -26,6 +38,7 @@ policies:
   - {id: everybody, outcome: full}
   - {id: risky, outcome: block, when: {device_risk: {in: [high], on_missing: false}}}
 """
+WIKI = ClientId("wiki")
 MINUTE = timedelta(minutes=1)
 HALF = timedelta(seconds=30)
 _GRANT = Statement("SELECT revoked_at, revoke_reason FROM grants WHERE id = :id")
@@ -234,7 +247,7 @@ def test_a_denial_before_the_change_was_carried_out_is_the_first(runtime):
     _propagate(runtime)
     _block(runtime, ada.device)
     with runtime.database.write() as tx:
-        exposures.note_denied(tx, ada.device, ada.session, NOW + HALF)
+        exposures.note_denied(tx, ada.device, ada.session, WIKI, NOW + HALF)
     _propagate(runtime, NOW + MINUTE)
 
     assert _windows(runtime, ada.device)[0].denied_at == NOW + HALF
@@ -245,7 +258,9 @@ def test_the_earliest_denial_counts_in_whatever_order_they_are_noted(runtime):
     ingest(runtime.database, a_risky("evt-1"))
     with runtime.database.write() as tx:
         for seconds in (3, 1, 2):
-            exposures.note_denied(tx, ada.device, ada.session, NOW + timedelta(seconds=seconds))
+            exposures.note_denied(
+                tx, ada.device, ada.session, WIKI, NOW + timedelta(seconds=seconds)
+            )
 
     newest = _windows(runtime, ada.device)[0]
     assert newest.denied_at == NOW + timedelta(seconds=1)
@@ -255,9 +270,35 @@ def test_a_denial_before_the_change_is_not_its_doing(runtime):
     ada = signed_in(runtime.database, "wiki")
     ingest(runtime.database, a_risky("evt-1"))
     with runtime.database.write() as tx:
-        exposures.note_denied(tx, ada.device, ada.session, NOW - MINUTE)
+        exposures.note_denied(tx, ada.device, ada.session, WIKI, NOW - MINUTE)
 
     assert _windows(runtime, ada.device)[0].denied_at is None
+
+
+def test_a_denied_check_is_felt_by_its_own_sign_in_and_client_alone(runtime):
+    ada = signed_in(runtime.database, "wiki", "chat")
+    with runtime.database.write() as tx:
+        other = a_session(
+            id="ses_other", subject=ada.subject, device=ada.device, strength=Strength.STRONG
+        )
+        sessions.create(tx, other, cookie="cookie of the other browser")
+        a_grant(tx, other.id, ada.subject, ada.device, "wiki")
+    _propagate(runtime)
+    ingest(runtime.database, a_risky("evt-1"))
+
+    with runtime.database.write() as tx:
+        configuration = runtime.configurations.current(tx)
+        held = held_grant(tx, ada.grants[0])
+        judged = judge_held(tx, held, Channel.REFRESH, configuration, now=NOW + HALF)
+        assert judged is not None
+        record(tx, judged)
+
+    newest = [each for each in _windows(runtime, ada.device) if each.origin.signal == "evt-1"]
+    assert {(each.session, each.client): each.denied_at for each in newest} == {
+        (ada.session, "wiki"): NOW + HALF,
+        (ada.session, "chat"): None,
+        ("ses_other", "wiki"): None,
+    }
 
 
 def test_a_change_for_the_better_leaves_no_window(runtime):

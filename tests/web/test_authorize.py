@@ -8,10 +8,11 @@ import pyotp
 import pytest
 
 from pdp.domain.session import EndReason
-from pdp.store import clients, factors, sessions, subjects
+from pdp.domain.signal import RiskLevel
+from pdp.store import clients, exposures, factors, sessions, subjects
 from pdp.usecases.second_factor import secret_place
 from tests.builders import NOW
-from tests.deployment import a_calm, a_risky, ingest
+from tests.deployment import a_calm, a_risky, a_signal, ingest
 from tests.oidc.world import REDIRECT, a_confidential_client
 from tests.web.browser import PASSWORD, Browser, a_person, authorize_query
 
@@ -371,6 +372,28 @@ def test_essential_acr_that_nobody_can_reach_is_told(browser: Browser):
 
     assert browser.authorize(claims=claims).answer["error"] == "unmet_authentication_requirements"
     assert "code" in browser.authorize(acr_values="mfa").answer
+
+
+def test_what_is_asked_for_and_cannot_be_reached_is_no_denial_by_the_device(browser: Browser):
+    signed_in(browser)
+    ingest(browser.world.database, a_signal("medium", NOW, risk=RiskLevel.MEDIUM))
+    claims = '{"id_token": {"acr": {"essential": true, "values": ["mfa"]}}}'
+
+    assert browser.authorize(claims=claims).answer["error"] == "unmet_authentication_requirements"
+    assert {window.denied_at for window in _windows(browser)} == {None}
+
+
+def test_a_sign_in_that_the_device_denies_is_felt_by_its_client(browser: Browser):
+    signed_in(browser)
+    ingest(browser.world.database, a_risky("bad", NOW))
+
+    assert browser.authorize().path.startswith("/remediation/")
+    assert browser.world.clock() in {window.denied_at for window in _windows(browser)}
+
+
+def _windows(browser: Browser) -> list[exposures.Exposure]:
+    with browser.world.database.read() as tx:
+        return exposures.of_device(tx, browser.world.ada.device)
 
 
 def test_acr_values_ask_whoever_has_a_second_factor_for_it(browser: Browser):

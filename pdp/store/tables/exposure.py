@@ -12,7 +12,8 @@ class ExposureRow(Base):
     """What one change of a device meant for one grant that lived when it was committed.
 
     t0 `event_time` at the source, t1 `received_at`, t2 `committed_at`, t3 `denied_at` (the first
-    denied decision here), t4 `sent_at` to the receiver, t5 `acknowledged_at` by it.
+    decision here that denied the grant's session to its client, or the carrying out of the change,
+    whichever came first), t4 `sent_at` to the receiver, t5 `acknowledged_at` by it.
     """
 
     __tablename__ = "exposures"
