@@ -17,6 +17,7 @@ class Action(StrEnum):
     PASSWORD_CHANGED = "subject.password.changed"  # noqa: S105  an action, not a password
     PASSWORD_RESET = "subject.password.reset"  # noqa: S105  an action, not a password
     FACTOR_ENROLLED = "subject.factor.enrolled"
+    RECOVERY_CODES_REPLACED = "subject.recovery-codes.replaced"
     FACTOR_RESET = "subject.factor.reset"
     SIGN_IN_SUCCEEDED = "subject.sign-in.succeeded"
     SIGN_IN_FAILED = "subject.sign-in.failed"

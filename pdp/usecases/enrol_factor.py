@@ -53,6 +53,13 @@ class FactorEnrolled:
     recovery_codes: tuple[str, ...] = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class RecoveryCodesReplaced:
+    """The old recovery codes are void; the new ones are shown this once."""
+
+    recovery_codes: tuple[str, ...] = field(repr=False)
+
+
 def begin_enrolment(
     tx: Transaction,
     envelope: Envelope,
@@ -130,7 +137,8 @@ def confirm_enrolment(
         tx, subject.id, pending=factor.pending, sealed=sealed, step=step, now=now
     ):
         return NotConfirmed.NOTHING_PENDING
-    _record(tx, subject, now, {"method": "totp", "replaced": subject.has_factor})
+    detail: dict[str, object] = {"method": "totp", "replaced": subject.has_factor}
+    _record(tx, Action.FACTOR_ENROLLED, subject, now, detail)
     return FactorEnrolled(issue_recovery_codes(tx, envelope, subject.id))
 
 
@@ -142,7 +150,7 @@ def renew_recovery_codes(
     compliance: Compliance,
     lifetimes: LifetimeSettings,
     now: datetime,
-) -> FactorEnrolled | NotConfirmed | ChangeRefused:
+) -> RecoveryCodesReplaced | NotConfirmed | ChangeRefused:
     """Replace all recovery codes of a person who has a factor."""
     subject = subjects.get_locked(tx, session.subject)
     refused = _refuse(subject, session, compliance, lifetimes, now)
@@ -150,8 +158,8 @@ def renew_recovery_codes(
         return refused
     if not subject.has_factor:
         return NotConfirmed.NOTHING_PENDING
-    _record(tx, subject, now, {"method": "recovery-codes", "replaced": True})
-    return FactorEnrolled(issue_recovery_codes(tx, envelope, subject.id))
+    _record(tx, Action.RECOVERY_CODES_REPLACED, subject, now, {})
+    return RecoveryCodesReplaced(issue_recovery_codes(tx, envelope, subject.id))
 
 
 def qr_image(uri: str) -> bytes:
@@ -177,13 +185,15 @@ def _refuse(
     )
 
 
-def _record(tx: Transaction, subject: Subject, now: datetime, detail: dict[str, object]) -> None:
+def _record(
+    tx: Transaction, action: Action, subject: Subject, now: datetime, detail: dict[str, object]
+) -> None:
     audit.append(
         tx,
         Event(
             at=now,
             actor=subject.id,
-            action=Action.FACTOR_ENROLLED,
+            action=action,
             kind="subject",
             object_id=subject.id,
             detail=detail,

@@ -28,6 +28,7 @@ _NOTICES = frozenset(
         "device-enrolled",
         "consent-withdrawn",
         "factor-enrolled",
+        "recovery-codes-replaced",
     }
 )
 

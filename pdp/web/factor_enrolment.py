@@ -3,6 +3,7 @@
 An authorization request may wait for it (`waiting`, its id): then that one goes on afterwards.
 """
 
+from collections.abc import Sequence
 from typing import assert_never
 
 from flask import Blueprint, Response, make_response, render_template, request, url_for
@@ -15,6 +16,7 @@ from pdp.usecases.enrol_factor import (
     FactorEnrolled,
     NotConfirmed,
     PendingFactor,
+    RecoveryCodesReplaced,
     begin_enrolment,
     confirm_enrolment,
     pending_image,
@@ -97,7 +99,8 @@ def confirm() -> Response:
                 attempts.forgive(
                     here.rate_limiter, attempt, limits=here.settings.signin, now=visit.now
                 )
-                return visit.finish(_codes(visit, live, outcome))
+                codes = outcome.recovery_codes
+                return visit.finish(_codes(visit, live, codes, notice="factor-enrolled"))
             case NotConfirmed():
                 return visit.finish(_again(visit, live, "invalid", 401, None))
             case ChangeRefused():
@@ -124,8 +127,9 @@ def renew_codes() -> Response:
             now=visit.now,
         )
         match outcome:
-            case FactorEnrolled():
-                return visit.finish(_codes(visit, live, outcome))
+            case RecoveryCodesReplaced():
+                codes = outcome.recovery_codes
+                return visit.finish(_codes(visit, live, codes, notice="recovery-codes-replaced"))
             case NotConfirmed():
                 # There is no factor that codes could stand in for: it comes first.
                 return visit.finish(see_other(url_for("factor_enrolment.show")))
@@ -213,12 +217,12 @@ def _page(
     return make_response(page, status)
 
 
-def _codes(visit: Visit, live: LiveSession, enrolled: FactorEnrolled) -> Response:
+def _codes(visit: Visit, live: LiveSession, codes: Sequence[str], *, notice: str) -> Response:
     return make_response(
         render_template(
             "recovery_codes.html",
-            codes=list(enrolled.recovery_codes),
+            codes=list(codes),
             username=live.username,
-            continue_url=_after(visit, notice="factor-enrolled"),
+            continue_url=_after(visit, notice=notice),
         )
     )

@@ -6,8 +6,9 @@ from datetime import timedelta
 import pyotp
 import pytest
 
+from pdp.domain.events import Action
 from pdp.domain.ids import SubjectId
-from pdp.store import factors
+from pdp.store import audit_trail, factors
 from pdp.usecases.second_factor import secret_place
 from tests.builders import NOW
 from tests.deployment import a_risky, ingest
@@ -62,6 +63,24 @@ def test_new_codes_are_shown_once_and_the_old_ones_are_void(browser: Browser):
     page = other.sign_in(other.authorize(acr_values="mfa"))
     assert other.submit(page, 1, recovery_code=first.pop()).status == 401
     assert "code" in other.submit(page, 1, recovery_code=second.pop()).answer
+
+
+@pytest.mark.usefixtures("app")
+def test_replaced_codes_are_called_that_on_the_account_page_and_in_the_audit_record(
+    browser: Browser,
+):
+    page = ask_for_codes(browser)
+    way_on = re.search(r'id="continue" href="([^"]+)"', page.text)
+    assert way_on is not None
+
+    said = browser.get(way_on[1]).text
+
+    assert "Your recovery codes are replaced." in said
+    assert "authenticator app is set up" not in said
+    with browser.world.database.read() as tx:
+        actions = [event.action for event in audit_trail.recent(tx, object_id=BOB)]
+    assert Action.RECOVERY_CODES_REPLACED in actions
+    assert Action.FACTOR_ENROLLED not in actions
 
 
 def test_codes_are_replaced_after_a_fresh_sign_in_only(browser: Browser, app: pyotp.TOTP):
