@@ -2,11 +2,15 @@
 
 import base64
 import io
+import os
+import signal
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
+from pdp.store.database import Database, Statement
 from pdp.web.door import Door, is_program
 from tests.builders import NOW, FrozenClock
 from tests.deployment import a_webhook
@@ -179,6 +183,34 @@ def test_both_doors_answer_503_and_change_nothing_when_the_database_is_gone(
     assert flask[0][:3] == door[0][:3] == "503"
     assert flask[1]["Retry-After"] == door[1]["Retry-After"]
     assert b"active" not in door[2]
+
+
+@pytest.mark.parametrize("path", ["/token", "/introspect"])
+def test_a_postgresql_that_stands_still_is_answered_503_and_when_to_come_back(
+    postgresql_url: str, clock: FrozenClock, path: str
+):
+    database = Database.open(
+        postgresql_url,
+        pool_size=1,
+        busy_timeout=timedelta(seconds=1),
+        grace=timedelta(milliseconds=100),
+    )
+    door = Door(Browser(World(database, clock)).app)
+    environ, body = a_form(path, token="x", grant_type="client_credentials")
+    assert through(door, dict(environ), body)[0][:3] == "200"
+    with database.read() as tx:
+        (pid,) = tx.one(Statement("SELECT pg_backend_pid()"), {}) or (0,)
+
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        status, headers, said = through(door, dict(environ), body)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    database.close()
+
+    assert (status[:3], headers["Retry-After"]) == ("503", "5")
+    assert b"access_token" not in said
+    assert b"active" not in said
 
 
 def _take_away(world: World) -> None:
