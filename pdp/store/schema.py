@@ -1,6 +1,8 @@
 """The schema's version: upgrade, downgrade, and refuse to run on another one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +17,9 @@ from alembic.util import CommandError
 from pdp.domain.errors import DomainError
 from pdp.store import tables  # noqa: F401  completes Base.metadata
 from pdp.store.base import Base
+from pdp.store.deadline import ImpatientConnection
 
+_LONGEST_MIGRATION: Final = timedelta(days=1)
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
 
 
@@ -67,13 +71,31 @@ def _migrate(engine: sa.Engine, step: Callable[[Config, str], None], revision: s
     if have is not None and have not in _known():
         raise _from_a_newer_version(have)
     try:
-        with _migrating(engine).begin() as connection:
+        with _migrating(engine).begin() as connection, _all_the_time(connection):
             step(_config(connection), revision)
     except CommandError as error:
         raise SchemaMismatch(
             f"no migration leads from {have or 'an empty database'} to {revision!r}",
             f"name one of {', '.join(sorted(_known()))}, head, base, or steps like -1",
         ) from error
+
+
+@contextmanager
+def _all_the_time(connection: sa.Connection) -> Iterator[None]:
+    """Let statements take as long as they need: an index over millions of rows takes minutes.
+
+    Waiting for a lock still ends soon, with an error: somebody uses the tables.
+    """
+    driver = connection.connection.driver_connection
+    if not isinstance(driver, ImpatientConnection):
+        yield
+        return
+    patience, driver.patience = driver.patience, _LONGEST_MIGRATION
+    try:
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+        yield
+    finally:
+        driver.patience = patience
 
 
 def current(engine: sa.Engine) -> str | None:

@@ -1,5 +1,7 @@
 """The schema: equal to the tables in the code, up and down with data, and refused when another."""
 
+from datetime import timedelta
+
 import pytest
 import sqlalchemy as sa
 
@@ -49,6 +51,35 @@ def test_logouts_that_wait_are_for_their_client_after_the_upgrade_and_there_befo
     assert schema.differences(database.engine) == []
     with database.read() as tx:
         assert [each.receiver for each in jobs.list_some(tx)] == ["wiki"]
+
+
+def test_a_migration_may_take_longer_than_a_statement_of_the_server(postgresql_url: str):
+    impatient = Database.open(
+        postgresql_url, busy_timeout=timedelta(milliseconds=100), grace=timedelta(0)
+    )
+    with impatient.engine.connect() as connection:
+        connection.execute(
+            sa.text(
+                "CREATE FUNCTION slow() RETURNS event_trigger LANGUAGE plpgsql"
+                " AS 'BEGIN PERFORM pg_sleep(0.2); END'"
+            )
+        )
+        connection.execute(
+            sa.text(
+                "CREATE EVENT TRIGGER slow ON ddl_command_start WHEN TAG IN ('ALTER TABLE')"
+                " EXECUTE FUNCTION slow()"
+            )
+        )
+    try:
+        schema.downgrade(impatient.engine, "0001")
+        schema.upgrade(impatient.engine)
+    finally:
+        with impatient.engine.connect() as connection:
+            connection.execute(sa.text("DROP EVENT TRIGGER slow"))
+            connection.execute(sa.text("DROP FUNCTION slow"))
+
+    schema.check(impatient.engine)
+    impatient.close()
 
 
 def test_an_empty_database_is_refused_with_its_cure(database: Database):
