@@ -193,11 +193,17 @@ def broken_rule(password: str, *, minimum: int, account: tuple[str, ...]) -> Rul
 
 
 def _give_way() -> None:
-    """Let the kernel prefer other threads; where niceness is the whole process', all are equal."""
+    """Let the kernel prefer other threads, and leave a core of several to them alone.
+
+    On Linux both are a thread's own; elsewhere niceness is the whole process', and all are equal.
+    """
     if sys.platform.startswith("linux"):
         # Where it may not, hashing still must be done.
         with suppress(OSError):
             os.nice(_NICENESS)
+            _, *others = sorted(os.sched_getaffinity(0))
+            if others:
+                os.sched_setaffinity(0, others)
 
 
 def _names(account: tuple[str, ...]) -> frozenset[str]:

@@ -161,6 +161,20 @@ def test_hashing_gives_way_to_every_thread_that_answers():
     assert seen == [min(usual + 10, 19)]
 
 
+def test_hashing_leaves_the_first_core_of_several_to_those_who_answer():
+    seen, usual = [], os.sched_getaffinity(0)
+
+    class Hasher(CountingHasher):
+        def verify(self, hash, password):  # noqa: A002  argon2's name
+            seen.append(os.sched_getaffinity(0))
+            return super().verify(hash, password)
+
+    Passwords(concurrency=1, hasher=Hasher()).check("secret", None)
+
+    assert seen == [usual - {min(usual)} or usual]
+    assert os.sched_getaffinity(0) == usual
+
+
 def test_a_check_that_could_not_be_made_is_no_wrong_password_and_keeps_no_room():
     passwords = cheap_passwords(_FailingHasher(), concurrency=1)
 
