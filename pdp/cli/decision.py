@@ -7,7 +7,7 @@ import click
 
 from pdp.cli.context import pass_runtime
 from pdp.cli.invocation import Output, current
-from pdp.cli.output import say, show
+from pdp.cli.output import printable, say, show
 from pdp.cli.parameters import in_period, period
 from pdp.domain.access import Facts, Outcome
 from pdp.domain.ids import SubjectId
@@ -18,6 +18,7 @@ from pdp.store import decisions, subjects
 from pdp.store.database import Transaction
 from pdp.store.decisions import DecisionRecord, facts_out
 from pdp.usecases.explain_decision import ExplainedDecision, explain_decision
+from pdp.usecases.name_cures import Cure, name_cures
 
 
 @click.group()
@@ -79,16 +80,21 @@ def list_decisions(  # noqa: PLR0917  each option is one filter
 @click.argument("decision_id", metavar="ID")
 @pass_runtime
 def show_decision(runtime: Runtime, decision_id: str) -> None:
-    """Explain the decision ID: its facts, and what each condition of each policy saw."""
+    """Explain the decision ID: its facts, what each condition of each policy saw, what would help.
+
+    What would help is told from what is known of device and person now.
+    """
     with runtime.database.read() as tx:
         explained = explain_decision(tx, decision_id)
         people = _people(tx, [explained.record])
+        cures = name_cures(tx, explained, now=runtime.clock())
     record = _record(explained.record, people)
     if current().output is not Output.TABLE:
-        show({**record, "policies": _traces(explained.explanation)})
+        show({**record, "policies": _traces(explained.explanation), "cures": _cures(cures)})
     else:
         show(record)
         _tell_trace(explained.explanation)
+        _tell_cures(cures)
     _warn(explained)
 
 
@@ -184,6 +190,18 @@ def _condition_lines(condition: ConditionTrace, *, depth: int) -> Iterator[str]:
     yield f"{'  ' * depth}{condition.name}: {condition.answer.name.lower()}{seen}"
     for part in condition.parts:
         yield from _condition_lines(part, depth=depth + 1)
+
+
+def _cures(cures: Iterable[Cure]) -> list[dict[str, object]]:
+    return [{"reason": each.reason, "steps": each.steps} for each in cures]
+
+
+def _tell_cures(cures: Iterable[Cure]) -> None:
+    for cure in cures:
+        click.echo("")
+        click.echo(f"what would help against {cure.reason}:")
+        for step in cure.steps:
+            click.echo(f"  {printable(step)}")
 
 
 def _warn(explained: ExplainedDecision) -> None:

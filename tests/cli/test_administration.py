@@ -260,7 +260,10 @@ def test_a_decision_is_explained(shell):
     told = shell.told("decision", "show", "dec_1")
     assert "unhealthy-device -> remediate: applies (true)" in told
     assert "device_compliance: true, saw not-compliant" in told
-    trace = {each["id"]: each for each in shell.result("decision", "show", "dec_1")["policies"]}
+    assert "what would help against device-compliance:" in told
+    shown = shell.result("decision", "show", "dec_1")
+    assert [each["reason"] for each in shown["cures"]] == ["device-compliance"]
+    trace = {each["id"]: each for each in shown["policies"]}
     assert trace["machines"]["applies"] is False
 
 
