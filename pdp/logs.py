@@ -20,6 +20,9 @@ REDACTED: Final = "[redacted]"
 #: The id of the request that this thread answers, for its lines.
 current_request: Final[ContextVar[str | None]] = ContextVar("current_request", default=None)
 
+#: What came up while this thread answered its request, for the one line about the answer.
+_noted: Final[ContextVar[dict[str, str] | None]] = ContextVar("noted", default=None)
+
 #: Libraries that log requests, parameters or whole tokens when they are asked for detail.
 _HELD_AT_WARNING: Final = ("authlib", "sqlalchemy", "urllib3", "werkzeug", "alembic")
 
@@ -88,6 +91,39 @@ def _with_request_id(
     if (request_id := current_request.get()) is not None:
         event.setdefault("request_id", request_id)
     return event
+
+
+def begin_request(identifier: str) -> None:
+    """Give the lines of this thread a request's id, and forget what was noted of another one."""
+    current_request.set(identifier)
+    _noted.set({})
+
+
+def note(name: str, value: str) -> None:
+    """Remember a value for the line about this request's answer; a later one replaces it.
+
+    Never a stranger's word: what was asked for and is not there is none of ours. Nothing happens
+    where no request is answered.
+    """
+    if (noted := _noted.get()) is not None:
+        noted[name] = value
+
+
+def note_once(name: str, value: str) -> None:
+    """Remember a value as `note` does, unless there is one of this name."""
+    if (noted := _noted.get()) is not None:
+        noted.setdefault(name, value)
+
+
+def forget(name: str) -> None:
+    """Drop what was noted under this name: the request is looked at anew."""
+    if (noted := _noted.get()) is not None:
+        noted.pop(name, None)
+
+
+def noted() -> dict[str, str]:
+    """Return what was noted of this thread's request."""
+    return dict(_noted.get() or {})
 
 
 def is_debugging() -> bool:
