@@ -7,13 +7,17 @@ passwords are not logged; what slips in by name or by shape is replaced before i
 import logging
 import re
 import sys
+import threading
 from collections.abc import Mapping, MutableMapping
 from contextvars import ContextVar
 from functools import lru_cache
+from types import TracebackType
 from typing import Any, Final, TextIO
 
 import structlog
 from structlog.typing import Processor
+
+_log: Final = structlog.get_logger(__name__)
 
 REDACTED: Final = "[redacted]"
 
@@ -82,6 +86,32 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     root.setLevel(least)
     for name in _HELD_AT_WARNING:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def take_over() -> None:
+    """Make lines of what Python itself would print: warnings, and errors that nobody caught.
+
+    For processes that serve. What the interpreter says when it crashes stays as it is.
+    """
+    logging.captureWarnings(capture=True)
+    sys.excepthook = _tell_uncaught
+    threading.excepthook = _tell_uncaught_of_thread
+    sys.unraisablehook = _tell_unraisable
+
+
+def _tell_uncaught(
+    _kind: type[BaseException], error: BaseException, _trace: TracebackType | None
+) -> None:
+    _log.error("process.error.uncaught", exc_info=error)
+
+
+def _tell_uncaught_of_thread(uncaught: threading.ExceptHookArgs) -> None:
+    name = None if uncaught.thread is None else uncaught.thread.name
+    _log.error("thread.error.uncaught", thread=name, exc_info=uncaught.exc_value)
+
+
+def _tell_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
+    _log.error("object.error.ignored", exc_info=unraisable.exc_value)
 
 
 def _with_request_id(

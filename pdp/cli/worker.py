@@ -24,6 +24,7 @@ def worker(runtime: Runtime, threads: int, supervisor: int | None) -> None:
     if supervisor is not None:
         die_with(supervisor)
     logs.configure(runtime.settings.logging.level)
+    logs.take_over()
     running = Worker(runtime, threads=threads)
 
     def stop(_number: int, _frame: FrameType | None) -> None:

@@ -197,6 +197,39 @@ def test_it_speaks_tls_itself(settings, empty, monkeypatch):
     assert "DEVELOPMENT PROFILE" not in log.read_text()
 
 
+def test_every_line_is_json_whatever_goes_wrong(settings, empty):
+    port, management = settings
+    log = empty.folder / "serve.log"
+    with running([*PDP, "--output", "json", "serve"], log) as process:
+        served = Serving(process, f"http://localhost:{port}", f"http://127.0.0.1:{management}", log)
+        served.until(lambda: "server.start.finished" in log.read_text())
+        assert served.answers()
+        http = served.part("http")
+        # From now on no process can read its settings: granian's fail, then the part itself.
+        (empty.folder / "config.yaml").write_text("issuer: [")
+        for process_of_granian in _children(http):
+            os.kill(process_of_granian, signal.SIGKILL)
+        served.until(lambda: "command.run.refused" in log.read_text())
+
+    told = [json.loads(line) for line in log.read_text().splitlines()]
+    assert {"server.process.failed", "server.part.died"} <= {line["event"] for line in told}
+    assert [line["issuer"] for line in told if line["event"] == "server.start.finished"] == [
+        f"http://localhost:{port}"
+    ]
+
+
+@pytest.mark.usefixtures("settings")
+def test_a_refusal_to_start_is_json_too(empty):
+    (empty.folder / "var" / "pratique.db").unlink()
+    command = [*PDP, "--output", "json", "serve"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    (line,) = done.stderr.splitlines()
+    assert json.loads(line)["event"] == "command.run.refused"
+    assert "run `pdp init`" in json.loads(line)["problem"]
+    assert (done.returncode, done.stdout) == (2, "")
+
+
 @pytest.mark.parametrize("part", ["worker", "http"])
 def test_a_part_that_is_killed_starts_again(serving, part):
     killed = serving.part(part)
