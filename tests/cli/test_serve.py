@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ import requests
 from pdp.cli.context import opened_runtime
 from pdp.cli.management import ManagementServer
 from pdp.cli.processes import Child, Family
+from pdp.cli.serve import own_folder
 from pdp.web.management import Management
 from tests.outbound.peers import Authority
 from tests.servers import free_port, running, wait_until
@@ -244,7 +246,10 @@ def test_a_part_that_is_killed_starts_again(serving, part):
     assert '"event": "server.part.died"' in serving.log.read_text()
 
 
-def test_when_the_supervisor_is_killed_its_children_end_themselves(serving, settings, tmp_path):
+def test_when_the_supervisor_is_killed_its_children_end_and_its_counters_go_at_the_next_start(
+    serving, settings, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     family = _family(serving.process.pid)
     serving.process.kill()
     serving.process.wait()
@@ -253,6 +258,26 @@ def test_when_the_supervisor_is_killed_its_children_end_themselves(serving, sett
         wait_until(lambda: not [pid for pid in family if _runs(pid)], other, serving.log)
 
     assert all(_is_free(port) for port in settings)
+    assert list(tmp_path.glob("pratique-metrics-*"))
+    with own_folder() as fresh:
+        assert list(tmp_path.glob("pratique-metrics-*")) == [fresh]
+
+
+def test_folders_of_counters_are_removed_only_where_nobody_holds_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    elsewhere = tmp_path / "elsewhere"
+    for folder in (elsewhere, tmp_path / "pratique-metrics-killed"):
+        folder.mkdir()
+        (folder / "owner.lock").touch()
+    older, link = (tmp_path / f"pratique-metrics-{name}" for name in ("older", "link"))
+    older.mkdir()
+    link.symlink_to(elsewhere)
+
+    with own_folder() as first, own_folder() as second:
+        assert set(tmp_path.iterdir()) == {elsewhere, older, link, first, second}
+
+    assert set(tmp_path.iterdir()) == {elsewhere, older, link}
+    assert (elsewhere / "owner.lock").exists()
 
 
 @pytest.mark.parametrize("setting", ["server.port", "server.management_port"])
