@@ -2,6 +2,7 @@
 
 import multiprocessing
 import resource
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, cast
@@ -15,7 +16,7 @@ from granian.server.mp import MPServer
 
 from pdp import logs
 from pdp.app import create_app
-from pdp.cli.processes import die_with
+from pdp.cli.processes import die_with, keep_loaded
 from pdp.cli.settings_report import read_settings
 from pdp.runtime import Runtime
 from pdp.settings import Settings
@@ -48,6 +49,7 @@ def http(supervisor: int) -> None:
     logs.configure(settings.logging.level)
     logs.take_over()
     _allow_connections()
+    keep_loaded()
     # granian's annotation knows callables; with RSGI it takes an object.
     build_server(settings).serve(target_loader=cast("Callable[..., Any]", load_application))
 
@@ -89,6 +91,9 @@ def build_server(settings: Settings) -> MPServer:
 
 def load_application(_target: str) -> Front:
     """Build the application in a worker process; records that wait are written when it ends."""
+    # The fork took over granian's handler, which only tells the parent. Before it serves, this
+    # process has nothing to bring to its end: it would go on loading, and be killed for it.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with _told():
         return _front()
 

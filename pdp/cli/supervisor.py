@@ -19,7 +19,7 @@ from pdp.cli.context import built_runtime, check_schema
 from pdp.cli.failures import Failed, Unexpected
 from pdp.cli.invocation import Output, current
 from pdp.cli.management import ManagementServer
-from pdp.cli.processes import Child, Family
+from pdp.cli.processes import Child, Family, keep_loaded
 from pdp.runtime import Runtime
 from pdp.settings import Settings
 from pdp.usecases.check_readiness import Check
@@ -45,6 +45,7 @@ def run(settings: Settings, parts: Sequence[str]) -> None:
     logs.take_over()
     check_listening(settings, parts)
     runtime = built_runtime(settings)
+    keep_loaded()
     try:
         check_deployment(runtime)
         _supervise(runtime, parts)

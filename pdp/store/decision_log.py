@@ -47,7 +47,7 @@ class DecisionLog:
         self._known: OrderedDict[Key, DecisionId] = OrderedDict()
         self._oldest: float | None = None
         self._due = threading.Event()
-        self._stopping = False
+        self._stopping = threading.Event()
         self._trouble: type[Exception] | None = None
         self._thread: threading.Thread | None = None
         # Whatever a process before this one left waiting went with it.
@@ -104,7 +104,7 @@ class DecisionLog:
 
     def close(self) -> None:
         """Write what is left and stop; what raises says why that could not be written."""
-        self._stopping = True
+        self._stopping.set()
         self._due.set()
         if self._thread is not None:
             self._thread.join()
@@ -149,10 +149,10 @@ class DecisionLog:
         self._due.set()
 
     def _run(self) -> None:
-        while not self._stopping:
+        while not self._stopping.is_set():
             self._due.wait()
             self._due.clear()
-            time.sleep(FLUSH_EVERY.total_seconds())
+            self._stopping.wait(FLUSH_EVERY.total_seconds())
             self._try_to_flush()
 
     def _try_to_flush(self) -> None:

@@ -232,6 +232,24 @@ def test_a_refusal_to_start_is_json_too(empty):
     assert (done.returncode, done.stdout) == (2, "")
 
 
+@pytest.mark.usefixtures("settings")
+def test_a_process_that_still_loads_ends_when_it_is_told_to(empty, monkeypatch):
+    log = empty.folder / "http.log"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(120)
+        port = silent.getsockname()[1]
+        monkeypatch.setenv("PDP__DATABASE__URL", f"postgresql+psycopg://127.0.0.1:{port}/x")
+        with running([*PDP, "http", "--supervisor", str(os.getpid())], log) as process:
+            asked, _ = silent.accept()
+            (loading,) = _children(process.pid)
+            os.kill(loading, signal.SIGTERM)
+            wait_until(lambda: not _runs(loading), process, log)
+
+    asked.close()
+    # It did not wait for the database's answer, and fail.
+    assert "server.process.failed" not in log.read_text()
+
+
 @pytest.mark.parametrize("part", ["worker", "http"])
 def test_a_part_that_is_killed_starts_again(serving, part):
     killed = serving.part(part)
