@@ -7,18 +7,25 @@ passwords are not logged; what slips in by name or by shape is replaced before i
 import logging
 import re
 import sys
+import threading
 from collections.abc import Mapping, MutableMapping
 from contextvars import ContextVar
 from functools import lru_cache
+from types import TracebackType
 from typing import Any, Final, TextIO
 
 import structlog
 from structlog.typing import Processor
 
+_log: Final = structlog.get_logger(__name__)
+
 REDACTED: Final = "[redacted]"
 
 #: The id of the request that this thread answers, for its lines.
 current_request: Final[ContextVar[str | None]] = ContextVar("current_request", default=None)
+
+#: What came up while this thread answered its request, for the one line about the answer.
+_noted: Final[ContextVar[dict[str, str] | None]] = ContextVar("noted", default=None)
 
 #: Libraries that log requests, parameters or whole tokens when they are asked for detail.
 _HELD_AT_WARNING: Final = ("authlib", "sqlalchemy", "urllib3", "werkzeug", "alembic")
@@ -81,6 +88,32 @@ def configure(level: str, stream: TextIO | None = None) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+def take_over() -> None:
+    """Make lines of what Python itself would print: warnings, and errors that nobody caught.
+
+    For processes that serve. What the interpreter says when it crashes stays as it is.
+    """
+    logging.captureWarnings(capture=True)
+    sys.excepthook = _tell_uncaught
+    threading.excepthook = _tell_uncaught_of_thread
+    sys.unraisablehook = _tell_unraisable
+
+
+def _tell_uncaught(
+    _kind: type[BaseException], error: BaseException, _trace: TracebackType | None
+) -> None:
+    _log.error("process.error.uncaught", exc_info=error)
+
+
+def _tell_uncaught_of_thread(uncaught: threading.ExceptHookArgs) -> None:
+    name = None if uncaught.thread is None else uncaught.thread.name
+    _log.error("thread.error.uncaught", thread=name, exc_info=uncaught.exc_value)
+
+
+def _tell_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
+    _log.error("object.error.ignored", exc_info=unraisable.exc_value)
+
+
 def _with_request_id(
     _logger: object, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
@@ -88,6 +121,39 @@ def _with_request_id(
     if (request_id := current_request.get()) is not None:
         event.setdefault("request_id", request_id)
     return event
+
+
+def begin_request(identifier: str) -> None:
+    """Give the lines of this thread a request's id, and forget what was noted of another one."""
+    current_request.set(identifier)
+    _noted.set({})
+
+
+def note(name: str, value: str) -> None:
+    """Remember a value for the line about this request's answer; a later one replaces it.
+
+    Never a stranger's word: what was asked for and is not there is none of ours. Nothing happens
+    where no request is answered.
+    """
+    if (noted := _noted.get()) is not None:
+        noted[name] = value
+
+
+def note_once(name: str, value: str) -> None:
+    """Remember a value as `note` does, unless there is one of this name."""
+    if (noted := _noted.get()) is not None:
+        noted.setdefault(name, value)
+
+
+def forget(name: str) -> None:
+    """Drop what was noted under this name: the request is looked at anew."""
+    if (noted := _noted.get()) is not None:
+        noted.pop(name, None)
+
+
+def noted() -> dict[str, str]:
+    """Return what was noted of this thread's request."""
+    return dict(_noted.get() or {})
 
 
 def is_debugging() -> bool:

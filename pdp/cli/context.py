@@ -7,7 +7,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 
-from pdp.app import build_runtime
+from pdp.assembly import build_runtime
 from pdp.cli.failures import Failed, Unexpected
 from pdp.cli.settings_report import read_settings
 from pdp.runtime import Runtime

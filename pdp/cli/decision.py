@@ -1,12 +1,14 @@
 """`pdp decision`: what was decided, and why."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
 
 import click
 
 from pdp.cli.context import pass_runtime
 from pdp.cli.invocation import Output, current
-from pdp.cli.output import say, show
+from pdp.cli.output import printable, say, show
+from pdp.cli.parameters import in_period, period
 from pdp.domain.access import Facts, Outcome
 from pdp.domain.ids import SubjectId
 from pdp.domain.subject import normalise_username
@@ -16,6 +18,7 @@ from pdp.store import decisions, subjects
 from pdp.store.database import Transaction
 from pdp.store.decisions import DecisionRecord, facts_out
 from pdp.usecases.explain_decision import ExplainedDecision, explain_decision
+from pdp.usecases.name_cures import Cure, name_cures
 
 
 @click.group()
@@ -29,6 +32,7 @@ def decision() -> None:
 @click.option("--client", "client_id", default="", help="Only decisions for this client.")
 @click.option("--outcome", type=click.Choice([outcome.wire for outcome in Outcome]), default=None)
 @click.option("--count", type=click.IntRange(1, 1000), default=20, show_default=True)
+@in_period
 @pass_runtime
 def list_decisions(  # noqa: PLR0917  each option is one filter
     runtime: Runtime,
@@ -37,18 +41,22 @@ def list_decisions(  # noqa: PLR0917  each option is one filter
     client_id: str,
     outcome: str | None,
     count: int,
+    since: datetime | timedelta | None,
+    until: datetime | timedelta | None,
 ) -> None:
-    """List the newest decisions."""
+    """List the newest decisions, and the policies that each follows."""
+    wanted = period(since, until, runtime.clock())
     with runtime.database.read() as tx:
-        people = {each.id: each.username for each in subjects.list_all(tx)}
         found = decisions.recent(
             tx,
             subject_id=_subject_id(tx, subject),
             device_id=device_id,
             client_id=client_id,
             outcome=outcome or "",
+            period=wanted,
             count=count,
         )
+        people = _people(tx, found)
     show(
         [
             {
@@ -59,6 +67,7 @@ def list_decisions(  # noqa: PLR0917  each option is one filter
                 "user": _named(each.facts, people),
                 "device": each.facts.device.id if each.facts.device else None,
                 "outcome": each.outcome.wire,
+                "policies": each.matched,
                 "reasons": each.reasons,
                 "repeats": each.repeats,
             }
@@ -71,16 +80,21 @@ def list_decisions(  # noqa: PLR0917  each option is one filter
 @click.argument("decision_id", metavar="ID")
 @pass_runtime
 def show_decision(runtime: Runtime, decision_id: str) -> None:
-    """Explain the decision ID: its facts, and what each condition of each policy saw."""
+    """Explain the decision ID: its facts, what each condition of each policy saw, what would help.
+
+    What would help is told from what is known of device and person now.
+    """
     with runtime.database.read() as tx:
         explained = explain_decision(tx, decision_id)
-        people = {each.id: each.username for each in subjects.list_all(tx)}
+        people = _people(tx, [explained.record])
+        cures = name_cures(tx, explained, now=runtime.clock())
     record = _record(explained.record, people)
     if current().output is not Output.TABLE:
-        show({**record, "policies": _traces(explained.explanation)})
+        show({**record, "policies": _traces(explained.explanation), "cures": _cures(cures)})
     else:
         show(record)
         _tell_trace(explained.explanation)
+        _tell_cures(cures)
     _warn(explained)
 
 
@@ -88,6 +102,12 @@ def _subject_id(tx: Transaction, name: str) -> str:
     """Return a person's pseudonym; a name that nobody bears may be one of somebody erased."""
     found = subjects.find(tx, normalise_username(name)) if name else None
     return name if found is None else found.id
+
+
+def _people(tx: Transaction, records: Iterable[DecisionRecord]) -> dict[SubjectId, str]:
+    """Return the usernames of the people of these decisions who still have one."""
+    ids = {each.facts.subject.id for each in records if each.facts.subject is not None}
+    return subjects.usernames(tx, ids)
 
 
 def _named(facts: Facts, people: Mapping[SubjectId, str]) -> str | None:
@@ -170,6 +190,18 @@ def _condition_lines(condition: ConditionTrace, *, depth: int) -> Iterator[str]:
     yield f"{'  ' * depth}{condition.name}: {condition.answer.name.lower()}{seen}"
     for part in condition.parts:
         yield from _condition_lines(part, depth=depth + 1)
+
+
+def _cures(cures: Iterable[Cure]) -> list[dict[str, object]]:
+    return [{"reason": each.reason, "steps": each.steps} for each in cures]
+
+
+def _tell_cures(cures: Iterable[Cure]) -> None:
+    for cure in cures:
+        click.echo("")
+        click.echo(f"what would help against {cure.reason}:")
+        for step in cure.steps:
+            click.echo(f"  {printable(step)}")
 
 
 def _warn(explained: ExplainedDecision) -> None:

@@ -12,7 +12,7 @@ from pdp.cli.device_certificate import enrol_certificate
 from pdp.cli.failures import Failed
 from pdp.cli.invocation import Output, actor, current
 from pdp.cli.output import say, show
-from pdp.cli.parameters import DURATION, INSTANT
+from pdp.cli.parameters import DURATION, INSTANT, in_period, period
 from pdp.clock import new_typed_secret
 from pdp.domain.compliance import Assessment
 from pdp.domain.errors import NotFound
@@ -107,21 +107,30 @@ def list_devices(runtime: Runtime, after: str, count: int) -> None:
 @device.command("show")
 @click.argument("name", metavar="ID|CODE")
 @click.option("--count", type=click.IntRange(1, 1000), default=20, show_default=True)
+@in_period
 @pass_runtime
-def show_device(runtime: Runtime, name: str, count: int) -> None:
+def show_device(
+    runtime: Runtime,
+    name: str,
+    count: int,
+    since: datetime | timedelta | None,
+    until: datetime | timedelta | None,
+) -> None:
     """Show a device, and its newest signals, changes and decisions.
 
     Besides its ID, the CODE names it that the remediation page tells people to give to their help
     desk.
     """
     now = runtime.clock()
+    wanted = period(since, until, now)
     with runtime.database.read() as tx:
         rules = runtime.configurations.current(tx).rules
         stored = _named(tx, name)
         if stored is None:
             raise NotFound("device or help code", name)
         record = _record(tx, stored, assessment_at(stored, rules, now))
-        history = [_moment(each) for each in device_history(tx, stored.device.id, count=count)]
+        story = device_history(tx, stored.device.id, period=wanted, count=count)
+        history = [_moment(each) for each in story]
     if current().output is not Output.TABLE:
         show({**record, "history": history})
         return

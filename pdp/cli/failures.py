@@ -4,18 +4,36 @@
 failed, 5 denied.
 """
 
-from typing import ClassVar
+from typing import IO, Any, ClassVar, Final
 
 import click
+import structlog
 
+from pdp import logs
+from pdp.cli.invocation import Output, current
 from pdp.domain.errors import DomainError, OutcomeUnknown, Unavailable
 from pdp.policy.errors import MalformedPolicy
+
+_log: Final = structlog.get_logger(__name__)
 
 
 class Failed(click.ClickException):
     """What was asked for, or how this is set up, is wrong; the message names cause and cure."""
 
     exit_code: ClassVar[int] = 2
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        # It is shown when the command, and what it was told, is gone.
+        self._is_for_programs = current().output is Output.JSON
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Write the message: for programs in the form of a log line."""
+        if self._is_for_programs:
+            logs.configure("error")
+            _log.error("command.run.refused", problem=self.message, exit_code=self.exit_code)
+        else:
+            super().show(file)
 
 
 class Unexpected(Failed):

@@ -2,10 +2,13 @@
 
 import multiprocessing
 import resource
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, cast
 
 import click
+import structlog
 from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
@@ -13,13 +16,15 @@ from granian.server.mp import MPServer
 
 from pdp import logs
 from pdp.app import create_app
-from pdp.cli.processes import die_with
+from pdp.cli.processes import die_with, keep_loaded
 from pdp.cli.settings_report import read_settings
 from pdp.runtime import Runtime
 from pdp.settings import Settings
 from pdp.web.door import Door, is_program
 from pdp.web.front import Front, Pool
 from pdp.web.gate import Gate, slow_slots
+
+_log: Final = structlog.get_logger("pdp.serve")
 
 #: Seconds that running requests get to end.
 _GRACE: Final = 5
@@ -42,7 +47,9 @@ def http(supervisor: int) -> None:
     die_with(supervisor)
     settings = read_settings()
     logs.configure(settings.logging.level)
+    logs.take_over()
     _allow_connections()
+    keep_loaded()
     # granian's annotation knows callables; with RSGI it takes an object.
     build_server(settings).serve(target_loader=cast("Callable[..., Any]", load_application))
 
@@ -84,6 +91,24 @@ def build_server(settings: Settings) -> MPServer:
 
 def load_application(_target: str) -> Front:
     """Build the application in a worker process; records that wait are written when it ends."""
+    # The fork took over granian's handler, which only tells the parent. Before it serves, this
+    # process has nothing to bring to its end: it would go on loading, and be killed for it.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with _told():
+        return _front()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """End this process with a line about what was raised: multiprocessing would only print it."""
+    try:
+        yield
+    except Exception as error:
+        _log.exception("server.process.failed")
+        raise SystemExit(1) from error
+
+
+def _front() -> Front:
     parent = multiprocessing.parent_process()
     if parent is not None and parent.pid is not None:
         die_with(parent.pid)
@@ -96,5 +121,5 @@ def load_application(_target: str) -> Front:
         pages=Pool("pages", Gate(door, slots=slow_slots(listen.threads)), listen.threads),
         is_program=is_program,
         largest_body=listen.max_body_bytes,
-        at_end=runtime.decision_log.close,
+        at_end=_told()(runtime.decision_log.close),
     )

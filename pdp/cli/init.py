@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from pdp.app import open_database, refuse_new_master_key
+from pdp.assembly import open_database, refuse_new_master_key
 from pdp.cli.context import check_schema, opened_runtime
 from pdp.cli.failures import Failed
 from pdp.cli.invocation import actor

@@ -34,7 +34,8 @@ class Invocation:
 
 def current() -> Invocation:
     """Return the invocation that the running command belongs to."""
-    found = click.get_current_context().find_object(Invocation)
+    context = click.get_current_context(silent=True)
+    found = None if context is None else context.find_object(Invocation)
     return found if found is not None else Invocation(None, Output.TABLE)
 
 

@@ -1,7 +1,9 @@
 """A command group whose members are imported only when they are asked for."""
 
+import gc
 from collections.abc import Mapping
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import click
@@ -32,7 +34,7 @@ class LazyGroup(click.Group):
         if place is None:
             return None
         module, _, attribute = place.partition(":")
-        command = getattr(import_module(module), attribute)
+        command = getattr(_imported(module), attribute)
         if not isinstance(command, click.Command):
             raise Failed(f"{place} is no command: this installation is damaged")
         return command
@@ -43,3 +45,12 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except DomainError as error:
             raise failure_of(error) from error
+
+
+def _imported(module: str) -> ModuleType:
+    """Import a module without a look for garbage meanwhile: a tenth of the time, for nothing."""
+    gc.disable()
+    try:
+        return import_module(module)
+    finally:
+        gc.enable()

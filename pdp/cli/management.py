@@ -10,6 +10,7 @@ from pdp.runtime import Runtime
 from pdp.web.management import Management
 
 _READ_SECONDS: Final = 10
+_LOOK_EVERY: Final = 0.1
 
 
 class _Handler(WSGIRequestHandler):
@@ -50,7 +51,11 @@ class ManagementServer:
         self._server = kind((server.management_host, server.management_port), _Handler)
         self._server.set_app(application)
         self._thread = threading.Thread(
-            target=self._server.serve_forever, name="management", daemon=True
+            target=self._server.serve_forever,
+            # How long `stop` may wait for it.
+            args=(_LOOK_EVERY,),
+            name="management",
+            daemon=True,
         )
 
     def start(self) -> None:

@@ -44,7 +44,7 @@ def show(result: Record | Sequence[Record], output: Output | None = None) -> Non
 
 def say(text: str) -> None:
     """Tell people something that is no result: on stderr, so that results can be piped."""
-    click.echo(_printable(text), err=True)
+    click.echo(printable(text), err=True)
 
 
 def plain(value: object) -> object:
@@ -114,11 +114,11 @@ def _cell(value: object) -> str:
         case dict():
             return ", ".join(f"{name}={_cell(member)}" for name, member in told.items()) or "-"
         case _:
-            return _printable(str(told))
+            return printable(str(told))
 
 
-def _printable(text: str) -> str:
-    # Names come from strangers too.
+def printable(text: str) -> str:
+    """Return the text with all that drives a terminal spelled out: names come from strangers."""
     return "".join(
         character
         if character == "\n" or unicodedata.category(character) not in UNPRINTABLE

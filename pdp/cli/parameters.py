@@ -1,13 +1,16 @@
-"""Kinds of values that options take: durations, instants, JSON files."""
+"""Kinds of values that options take: durations, instants, periods, JSON files."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 import click
 import orjson
+
+from pdp.cli.failures import Failed
+from pdp.store.period import Period
 
 _DURATION: Final = re.compile(r"(\d{1,6})([smhd])")
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -52,9 +55,45 @@ class InstantType(click.ParamType[datetime]):
         return instant.astimezone(UTC)
 
 
+class MomentType(click.ParamType["datetime | timedelta"]):
+    """An instant, or how long ago: `2026-03-02T18:00Z`, or `2h`."""
+
+    name = "instant|ago"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime | timedelta:
+        """Return the instant in UTC, or the duration to go back from now."""
+        if isinstance(value, timedelta) or _DURATION.fullmatch(str(value)):
+            return DURATION.convert(value, param, ctx)
+        return INSTANT.convert(value, param, ctx)
+
+
 DURATION: Final = DurationType()
 INSTANT: Final = InstantType()
+MOMENT: Final = MomentType()
 FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+def in_period(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options `--since` and `--until`, for `period`."""
+    until = click.option("--until", type=MOMENT, help="Only before this instant, or this long ago.")
+    since = click.option(
+        "--since", type=MOMENT, help="Only from this instant on (2026-03-02T18:00Z), or 2h ago."
+    )
+    return since(until(command))
+
+
+def period(
+    since: datetime | timedelta | None, until: datetime | timedelta | None, now: datetime
+) -> Period:
+    """Return the period that the options name; fails for one that holds no instant."""
+    first, end = (
+        now - given if isinstance(given, timedelta) else given for given in (since, until)
+    )
+    if first is not None and end is not None and first >= end:
+        raise Failed("--since must be earlier than --until, or nothing is between them")
+    return Period(first, end)
 
 
 def read_json_object(path: Path) -> Mapping[str, object]:

@@ -5,6 +5,7 @@ the supervisor itself is killed, the kernel tells its children (`die_with`).
 """
 
 import ctypes
+import gc
 import os
 import signal
 import subprocess
@@ -32,6 +33,14 @@ def die_with(parent: int) -> None:
     # It may have died before the kernel was asked.
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def keep_loaded() -> None:
+    """Spare this process, and those that it forks, the search for garbage in what is loaded now.
+
+    All of that stays to the end, where Python would look through it once more: 0.2 to 0.4 s.
+    """
+    gc.freeze()
 
 
 @dataclass(slots=True)

@@ -17,8 +17,9 @@ import structlog
 from pdp import __version__, logs
 from pdp.cli.context import built_runtime, check_schema
 from pdp.cli.failures import Failed, Unexpected
+from pdp.cli.invocation import Output, current
 from pdp.cli.management import ManagementServer
-from pdp.cli.processes import Child, Family
+from pdp.cli.processes import Child, Family, keep_loaded
 from pdp.runtime import Runtime
 from pdp.settings import Settings
 from pdp.usecases.check_readiness import Check
@@ -41,8 +42,10 @@ _log = structlog.get_logger("pdp.serve")
 def run(settings: Settings, parts: Sequence[str]) -> None:
     """Serve until SIGTERM or SIGINT; Failed, naming cause and cure, if that cannot be."""
     logs.configure(settings.logging.level)
+    logs.take_over()
     check_listening(settings, parts)
     runtime = built_runtime(settings)
+    keep_loaded()
     try:
         check_deployment(runtime)
         _supervise(runtime, parts)
@@ -108,7 +111,8 @@ def _supervise(runtime: Runtime, parts: Sequence[str]) -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     supervised = ("--supervisor", str(os.getpid()))
-    children = [Child(name, [sys.executable, "-m", "pdp", name, *supervised]) for name in parts]
+    command = (sys.executable, "-m", "pdp", "--output", Output.JSON)
+    children = [Child(name, [*command, name, *supervised]) for name in parts]
     family = Family(children, os.environ)
     checks = _parts_checked(runtime.settings, family, parts)
     management = ManagementServer(runtime, Management(runtime, checks))
@@ -188,6 +192,17 @@ def _reachable(host: str) -> str:
 def _announce(settings: Settings, family: Family) -> None:
     server = settings.server
     scheme = "https" if server.tls_certificate else "http"
+    if current().output is Output.JSON:
+        _log.info(
+            "server.start.finished",
+            version=__version__,
+            issuer=settings.issuer,
+            parts=[child.name for child in family.children],
+            listens=f"{scheme}://{server.host}:{server.port}",
+            health=f"http://{server.management_host}:{server.management_port}/readyz",
+            dev=settings.dev,
+        )
+        return
     if any(child.name == "http" for child in family.children):
         click.echo(
             f"Pratique {__version__} serves {settings.issuer}, listening at"

@@ -7,7 +7,7 @@ import click
 
 from pdp import logs
 from pdp.cli.context import pass_runtime
-from pdp.cli.processes import die_with
+from pdp.cli.processes import die_with, keep_loaded
 from pdp.runtime import Runtime
 from pdp.worker.loop import Worker
 
@@ -24,6 +24,8 @@ def worker(runtime: Runtime, threads: int, supervisor: int | None) -> None:
     if supervisor is not None:
         die_with(supervisor)
     logs.configure(runtime.settings.logging.level)
+    logs.take_over()
+    keep_loaded()
     running = Worker(runtime, threads=threads)
 
     def stop(_number: int, _frame: FrameType | None) -> None:

@@ -20,6 +20,7 @@ from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
+from pdp import logs
 from pdp.domain.client import Client
 from pdp.domain.ids import ClientId
 from pdp.oidc.request import OidcRequest
@@ -59,6 +60,7 @@ def authenticate(request: OidcRequest, *, issuer: str, pepper: bytes) -> Client:
     if not proven:
         raise failure()
     request.auth_method = presented.method
+    logs.note("client", client.id)
     return client
 
 

@@ -14,7 +14,7 @@ from http import HTTPStatus
 import orjson
 from authlib.oauth2.rfc6749 import InvalidRequestError, OAuth2Error
 
-from pdp import metrics
+from pdp import logs, metrics
 from pdp.domain.client import Client
 from pdp.ephemeral.rate_limit import Limited
 from pdp.oidc import client_auth
@@ -137,6 +137,8 @@ def _settled(
     """
     configurations = server.runtime.configurations
     for attempt in range(_TRIES):
+        if attempt:
+            logs.forget("decision")
         with server.runtime.database.read() as tx:
             # The one at hand may be out of date: then the first attempt finds that out.
             configuration = configurations.current(tx) if attempt else configurations.at_hand(tx)

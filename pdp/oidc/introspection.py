@@ -109,8 +109,8 @@ def decide_on_token(
     if check.revoked:
         return None
     known = issuer.decided.find((jti, channel), check.row, request.now)
-    if known is not None and log.count(known.log_key):
-        count_again(known.judged)
+    if known is not None and (decision_id := log.count(known.log_key)) is not None:
+        count_again(known.judged, decision_id)
         return known.judged, scopes
     held = check.held()
     if grant_id is None:

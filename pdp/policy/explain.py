@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from pdp.domain.access import Decision, Facts, Outcome
+from pdp.domain.access import Decision, Facts, Outcome, Reason
 from pdp.domain.ids import PolicyId
-from pdp.policy.condition import Condition
+from pdp.policy.condition import Condition, Plain
 from pdp.policy.evaluate import applies, evaluate_plainly
 from pdp.policy.policy import Bundle, Policy
 from pdp.policy.ternary import Ternary
@@ -12,9 +12,11 @@ from pdp.policy.ternary import Ternary
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConditionTrace:
-    """What one condition answered, and the value it saw."""
+    """What one condition asks (`spec` as in its document), answered, and the value it saw."""
 
     name: str
+    spec: Plain
+    reason: Reason
     answer: Ternary
     seen: str
     parts: "tuple[ConditionTrace, ...]" = ()
@@ -22,9 +24,10 @@ class ConditionTrace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyTrace:
-    """What one policy came to. `applies` is before the strictest one wins."""
+    """What one policy came to, and its word to people. `applies` is before the strictest wins."""
 
     id: PolicyId
+    message: str
     outcome: Outcome
     report_only: bool
     answer: Ternary
@@ -56,6 +59,7 @@ def _policy(policy: Policy, facts: Facts) -> PolicyTrace:
     answer = policy.evaluate(facts)
     return PolicyTrace(
         id=policy.id,
+        message=policy.message,
         outcome=policy.outcome,
         report_only=policy.report_only,
         answer=answer,
@@ -67,6 +71,8 @@ def _policy(policy: Policy, facts: Facts) -> PolicyTrace:
 def _condition(condition: Condition, facts: Facts) -> ConditionTrace:
     return ConditionTrace(
         name=condition.name,
+        spec=condition.spec(),
+        reason=condition.reason,
         answer=condition.evaluate(facts),
         seen=condition.seen(facts),
         parts=tuple(_condition(part, facts) for part in condition.parts()),

@@ -8,16 +8,24 @@ import orjson
 from pdp.domain.events import Action, Event
 from pdp.store.base import from_micros
 from pdp.store.database import Statement, Transaction, Value
+from pdp.store.period import EVER, Period
 
 _RECENT = Statement(
     "SELECT at, actor, action, kind, object_id, detail FROM audit_events"
     " WHERE (:kind = '' OR kind = :kind) AND (:object_id = '' OR object_id = :object_id)"
-    " AND (:actor = '' OR actor = :actor) ORDER BY at DESC, id DESC LIMIT :count"
+    " AND (:actor = '' OR actor = :actor)"
+    " AND at >= :since AND at < :until ORDER BY at DESC, id DESC LIMIT :count"
 )
 
 
 def recent(
-    tx: Transaction, *, kind: str = "", object_id: str = "", actor: str = "", count: int = 50
+    tx: Transaction,
+    *,
+    kind: str = "",
+    object_id: str = "",
+    actor: str = "",
+    period: Period = EVER,
+    count: int = 50,
 ) -> list[Event]:
     """Return the newest events, filtered where a filter is given."""
     filters: dict[str, Value] = {
@@ -25,6 +33,7 @@ def recent(
         "object_id": object_id,
         "actor": actor,
         "count": count,
+        **period.bounds(),
     }
     return [_event(row) for row in tx.all(_RECENT, filters)]
 

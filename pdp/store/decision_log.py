@@ -61,16 +61,19 @@ class DecisionLog:
         late = oldest is not None and self._monotonic() - oldest > GRACE.total_seconds()
         return not late and len(self._rows) < MOST_WAITING
 
-    def count(self, key: Key) -> bool:
-        """Count one more answer equal to the recorded one of `key`; False if there is none."""
+    def count(self, key: Key) -> DecisionId | None:
+        """Count one more answer equal to the recorded one of `key`; return its id.
+
+        None if there is none, and nothing was counted.
+        """
         with self._lock:
             decision_id = self._known.get(key)
             if decision_id is None:
-                return False
+                return None
             self._known.move_to_end(key)
             self._repeats[decision_id] = self._repeats.get(decision_id, 0) + 1
             self._wake()
-        return True
+        return decision_id
 
     def append(
         self,

@@ -16,6 +16,7 @@ from pdp.domain.ids import DeviceId, SourceId
 from pdp.domain.signal import Signal
 from pdp.store.base import from_micros, from_micros_or_none, to_micros
 from pdp.store.database import Row, Statement, Transaction, Value
+from pdp.store.period import EVER, Period
 from pdp.store.readings import write_signal
 
 #: Keeps a signal unless its id was used before; the parameters are `row`'s.
@@ -30,7 +31,8 @@ _DIGEST = Statement(
 )
 _OF_DEVICE = Statement(
     "SELECT source_id, signal_id, result, document, event_time, received_at FROM signals"
-    " WHERE device_id = :device_id ORDER BY received_at DESC, signal_id LIMIT :count"
+    " WHERE device_id = :device_id AND received_at >= :since AND received_at < :until"
+    " ORDER BY received_at DESC, signal_id LIMIT :count"
 )
 _QUARANTINED = Statement(
     "SELECT source_id, signal_id, result, document, event_time, received_at FROM signals"
@@ -105,9 +107,12 @@ def seen(tx: Transaction, signal: Mapping[str, Value]) -> Gate:
     return compared(tx.one(_DIGEST, key), signal["digest"])
 
 
-def of_device(tx: Transaction, device_id: DeviceId, *, count: int = 100) -> list[StoredSignal]:
-    """Return the newest signals about a device, the newest first."""
-    return _stored(tx.all(_OF_DEVICE, {"device_id": device_id, "count": count}))
+def of_device(
+    tx: Transaction, device_id: DeviceId, *, period: Period = EVER, count: int = 100
+) -> list[StoredSignal]:
+    """Return the newest signals about a device that came in `period`, the newest first."""
+    chosen = {"device_id": device_id, "count": count, **period.bounds()}
+    return _stored(tx.all(_OF_DEVICE, chosen))
 
 
 def quarantined(tx: Transaction, *, count: int = 100) -> list[StoredSignal]:

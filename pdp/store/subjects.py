@@ -3,7 +3,7 @@
 Each change of what decisions see (groups, break glass, disabled) raises `epoch`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -28,6 +28,7 @@ _CREDENTIALS = Statement(
 _CREDENTIALS_OF = Statement(
     f"SELECT password_hash, {_COLUMNS} FROM subjects WHERE id = :id"  # noqa: S608  columns are ours
 )
+_USERNAME = Statement("SELECT username FROM subjects WHERE id = :id")
 _DISABLE = Statement(
     "UPDATE subjects SET disabled_at = :now, epoch = epoch + 1"
     " WHERE id = :id AND disabled_at IS NULL"
@@ -102,6 +103,12 @@ def credentials(tx: Transaction, subject_id: SubjectId) -> Credentials:
 def get(tx: Transaction, subject_id: SubjectId) -> Subject:
     """Return a person; NotFound if there is none."""
     return credentials(tx, subject_id).subject
+
+
+def usernames(tx: Transaction, ids: Iterable[SubjectId]) -> dict[SubjectId, str]:
+    """Return the usernames of these people; whoever was erased stays out."""
+    rows = ((each, tx.one(_USERNAME, {"id": each})) for each in ids)
+    return {each: row[0] for each, row in rows if row is not None}
 
 
 def get_locked(tx: Transaction, subject_id: SubjectId) -> Subject:

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from pdp.clock import Clock
-from pdp.domain.errors import DomainError
+from pdp.domain.errors import DomainError, Unavailable
 from pdp.store import jobs, schema
-from pdp.store.database import Database, Statement
+from pdp.store.database import Database, Row, Statement
 from pdp.store.engine import DRIVER_ERRORS
 from pdp.store.schema import SchemaMismatch
 from pdp.usecases.configuration import Configuration, Configurations
@@ -99,11 +99,27 @@ def _database(database: Database) -> tuple[bool, str]:
         with database.write() as tx:
             tx.one(_ONE, {})
         return True, "SQLite"
-    with database.read() as tx:
-        row = tx.one(_READ_ONLY, {})
+    row = _read_anew(database)
     if row is None or row[0] != "off":
         return False, "PostgreSQL takes no writes: it is a replica, or was made read-only"
     return True, "PostgreSQL"
+
+
+def _read_anew(database: Database) -> Row | None:
+    """Ask once more where the answer was an outage.
+
+    A connection that was kept over a restart of PostgreSQL tells of the one that was before; all
+    of its kind went with it, and the second question gets a new one. It only reads.
+    """
+    try:
+        with database.read() as tx:
+            return tx.one(_READ_ONLY, {})
+    except Unavailable as error:
+        if error.__cause__ is None:
+            # Nothing was asked: every connection is in use, and waiting again would tell no more.
+            raise
+    with database.read() as tx:
+        return tx.one(_READ_ONLY, {})
 
 
 def _schema(database: Database) -> tuple[bool, str]:

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 
-from pdp import metrics
+from pdp import logs, metrics
 from pdp.clock import new_row_id
 from pdp.domain.access import Channel, Decision, Facts
 from pdp.domain.events import Action, Event
@@ -44,8 +44,9 @@ def judge(configuration: Configuration, facts: Facts, session: SessionId | None)
     return Judged(facts, decision, session)
 
 
-def count_again(judged: Judged) -> None:
+def count_again(judged: Judged, decision_id: DecisionId) -> None:
     """Count a decision that was taken before on the same facts, and answered again."""
+    note_line(judged, decision_id)
     metrics.decided_again(judged.facts.channel, judged.decision.outcome.wire)
     if judged.decision.fail_open:
         metrics.failed_open()
@@ -118,7 +119,17 @@ def record_row(judged: Judged) -> tuple[DecisionId, dict[str, Value]]:
     The decision of a break-glass person needs `note_break_glass` beside it.
     """
     decision_id = DecisionId(new_row_id("dec"))
+    note_line(judged, decision_id)
     return decision_id, decisions.row_of(decision_id, judged.facts, judged.decision)
+
+
+def note_line(judged: Judged, decision_id: DecisionId) -> None:
+    """Name a decision in the log line of the request.
+
+    And the client: the one that asks, where it was authenticated, else the one it is about.
+    """
+    logs.note_once("client", judged.facts.client.id)
+    logs.note("decision", decision_id)
 
 
 def note_break_glass(tx: Transaction, decision_id: DecisionId, judged: Judged) -> None:
@@ -152,7 +163,10 @@ def record_in_group(log: DecisionLog, judged: Judged, *, token: str, subject_epo
         None if facts.device is None else facts.device.epoch,
         None if facts.device is None else facts.device.compliance,
     )
-    if not log.count(key):
+    known = log.count(key)
+    if known is None:
         decision_id, row = record_row(judged)
         log.append(decision_id, row, session=judged.session, key=key)
+    else:
+        note_line(judged, known)
     return key

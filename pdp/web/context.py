@@ -29,6 +29,7 @@ _SANE_ID: Final = re.compile(r"[A-Za-z0-9_-]{8,36}\Z")
 _ID: Final = "pdp.request_id"
 _STARTED: Final = "pdp.started"
 _BAD: Final = 400
+_FAILED: Final = 500
 #: Where another door leaves what its handler raised, so that one place words every error.
 RAISED: Final = "pdp.raised"
 
@@ -64,7 +65,7 @@ def begin(environ: dict[str, Any]) -> None:
     identifier = theirs if _SANE_ID.match(theirs) else new_id("req")
     environ[_ID] = identifier
     environ[_STARTED] = time.perf_counter()
-    logs.current_request.set(identifier)
+    logs.begin_request(identifier)
 
 
 def end(environ: Mapping[str, Any], route: str, status: int) -> None:
@@ -75,6 +76,7 @@ def end(environ: Mapping[str, Any], route: str, status: int) -> None:
     if status < _BAD and not logs.is_debugging():
         return
     line = {
+        **_at_hand(status),
         "method": environ["REQUEST_METHOD"],
         "route": route,
         "status": status,
@@ -84,6 +86,15 @@ def end(environ: Mapping[str, Any], route: str, status: int) -> None:
         _log.debug("request.answer.sent", **line)
     else:
         _log.info("request.answer.sent", **line)
+
+
+def _at_hand(status: int) -> dict[str, str]:
+    """Return client and decision, as far as the request came to them."""
+    noted = logs.noted()
+    if status >= _FAILED:
+        # What was decided was not carried out, and perhaps not kept.
+        noted.pop("decision", None)
+    return noted
 
 
 def register(app: Flask) -> None:

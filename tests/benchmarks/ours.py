@@ -16,7 +16,7 @@ from typing import Final
 import requests
 from ruamel.yaml import YAML
 
-from pdp.app import build_runtime
+from pdp.assembly import build_runtime
 from pdp.clock import new_id, new_secret, utcnow
 from pdp.domain.access import Strength
 from pdp.domain.client import Client, ClientSecret, Resource

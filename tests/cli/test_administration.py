@@ -260,7 +260,10 @@ def test_a_decision_is_explained(shell):
     told = shell.told("decision", "show", "dec_1")
     assert "unhealthy-device -> remediate: applies (true)" in told
     assert "device_compliance: true, saw not-compliant" in told
-    trace = {each["id"]: each for each in shell.result("decision", "show", "dec_1")["policies"]}
+    assert "what would help against device-compliance:" in told
+    shown = shell.result("decision", "show", "dec_1")
+    assert [each["reason"] for each in shown["cures"]] == ["device-compliance"]
+    trace = {each["id"]: each for each in shown["policies"]}
     assert trace["machines"]["applies"] is False
 
 
@@ -293,6 +296,44 @@ def test_a_decision_tells_the_person_by_name_and_instants_as_instants(shell):
     assert [each["user"] for each in shell.result("decision", "list", "--subject", "ADA")] == [
         "ada"
     ]
+
+
+@pytest.mark.usefixtures("ada")
+def test_why_somebody_was_refused_at_a_time_is_told_by_one_command(shell):
+    user = shell.result("user", "show", "ada")["id"]
+    database = shell.database()
+    for name, at in (("dec_1", LONG_AGO), ("dec_2", LONG_AGO + timedelta(minutes=14))):
+        sick = facts(
+            now=at,
+            subject=subject_facts(user),
+            device=device_facts(compliance=Compliance.NOT_COMPLIANT),
+        )
+        row = decisions.row_of(DecisionId(name), sick, evaluate(default_policies(), sick))
+        with database.write() as tx:
+            decisions.append(tx, row)
+    database.close()
+
+    asked = ["decision", "list", "--subject", "ada", "--since", "2020-01-01T00:14Z"]
+    (found,) = shell.result(*asked, "--until", "2020-01-01T00:15Z")
+
+    assert (found["id"], found["outcome"]) == ("dec_2", "remediate")
+    assert found["policies"] == ["unhealthy-device"]
+    assert found["reasons"] == ["device-compliance"]
+    assert shell.result("decision", "list", "--subject", "ada", "--since", "2h") == []
+
+
+@pytest.mark.usefixtures("ada")
+def test_the_record_and_a_devices_story_are_told_of_a_while(shell, ada):
+    assert shell.result("device", "show", ada, "--since", "1h")["history"]
+    assert shell.result("device", "show", ada, "--until", "1h")["history"] == []
+    assert shell.result("audit", "list", "--since", "1h")
+    assert shell.result("audit", "list", "--until", "1h") == []
+
+
+def test_a_while_that_holds_no_instant_is_refused(shell):
+    asked = ["decision", "list", "--since", "1h", "--until", "2h"]
+    assert "--since must be earlier than --until" in shell.refused(*asked)
+    assert "write date, time and zone" in shell.refused("decision", "list", "--since", "10:14")
 
 
 @pytest.mark.parametrize("typed", ["YAME-S3QQ", " yame-s3qq "], ids=["as shown", "as typed"])

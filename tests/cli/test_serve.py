@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ import requests
 from pdp.cli.context import opened_runtime
 from pdp.cli.management import ManagementServer
 from pdp.cli.processes import Child, Family
+from pdp.cli.serve import own_folder
 from pdp.web.management import Management
 from tests.outbound.peers import Authority
 from tests.servers import free_port, running, wait_until
@@ -197,6 +199,57 @@ def test_it_speaks_tls_itself(settings, empty, monkeypatch):
     assert "DEVELOPMENT PROFILE" not in log.read_text()
 
 
+def test_every_line_is_json_whatever_goes_wrong(settings, empty):
+    port, management = settings
+    log = empty.folder / "serve.log"
+    with running([*PDP, "--output", "json", "serve"], log) as process:
+        served = Serving(process, f"http://localhost:{port}", f"http://127.0.0.1:{management}", log)
+        served.until(lambda: "server.start.finished" in log.read_text())
+        assert served.answers()
+        http = served.part("http")
+        # From now on no process can read its settings: granian's fail, then the part itself.
+        (empty.folder / "config.yaml").write_text("issuer: [")
+        for process_of_granian in _children(http):
+            os.kill(process_of_granian, signal.SIGKILL)
+        served.until(lambda: "command.run.refused" in log.read_text())
+
+    told = [json.loads(line) for line in log.read_text().splitlines()]
+    assert {"server.process.failed", "server.part.died"} <= {line["event"] for line in told}
+    assert [line["issuer"] for line in told if line["event"] == "server.start.finished"] == [
+        f"http://localhost:{port}"
+    ]
+
+
+@pytest.mark.usefixtures("settings")
+def test_a_refusal_to_start_is_json_too(empty):
+    (empty.folder / "var" / "pratique.db").unlink()
+    command = [*PDP, "--output", "json", "serve"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    (line,) = done.stderr.splitlines()
+    assert json.loads(line)["event"] == "command.run.refused"
+    assert "run `pdp init`" in json.loads(line)["problem"]
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+@pytest.mark.usefixtures("settings")
+def test_a_process_that_still_loads_ends_when_it_is_told_to(empty, monkeypatch):
+    log = empty.folder / "http.log"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(120)
+        port = silent.getsockname()[1]
+        monkeypatch.setenv("PDP__DATABASE__URL", f"postgresql+psycopg://127.0.0.1:{port}/x")
+        with running([*PDP, "http", "--supervisor", str(os.getpid())], log) as process:
+            asked, _ = silent.accept()
+            (loading,) = _children(process.pid)
+            os.kill(loading, signal.SIGTERM)
+            wait_until(lambda: not _runs(loading), process, log)
+
+    asked.close()
+    # It did not wait for the database's answer, and fail.
+    assert "server.process.failed" not in log.read_text()
+
+
 @pytest.mark.parametrize("part", ["worker", "http"])
 def test_a_part_that_is_killed_starts_again(serving, part):
     killed = serving.part(part)
@@ -211,7 +264,10 @@ def test_a_part_that_is_killed_starts_again(serving, part):
     assert '"event": "server.part.died"' in serving.log.read_text()
 
 
-def test_when_the_supervisor_is_killed_its_children_end_themselves(serving, settings, tmp_path):
+def test_when_the_supervisor_is_killed_its_children_end_and_its_counters_go_at_the_next_start(
+    serving, settings, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     family = _family(serving.process.pid)
     serving.process.kill()
     serving.process.wait()
@@ -220,6 +276,26 @@ def test_when_the_supervisor_is_killed_its_children_end_themselves(serving, sett
         wait_until(lambda: not [pid for pid in family if _runs(pid)], other, serving.log)
 
     assert all(_is_free(port) for port in settings)
+    assert list(tmp_path.glob("pratique-metrics-*"))
+    with own_folder() as fresh:
+        assert list(tmp_path.glob("pratique-metrics-*")) == [fresh]
+
+
+def test_folders_of_counters_are_removed_only_where_nobody_holds_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    elsewhere = tmp_path / "elsewhere"
+    for folder in (elsewhere, tmp_path / "pratique-metrics-killed"):
+        folder.mkdir()
+        (folder / "owner.lock").touch()
+    older, link = (tmp_path / f"pratique-metrics-{name}" for name in ("older", "link"))
+    older.mkdir()
+    link.symlink_to(elsewhere)
+
+    with own_folder() as first, own_folder() as second:
+        assert set(tmp_path.iterdir()) == {elsewhere, older, link, first, second}
+
+    assert set(tmp_path.iterdir()) == {elsewhere, older, link}
+    assert (elsewhere / "owner.lock").exists()
 
 
 @pytest.mark.parametrize("setting", ["server.port", "server.management_port"])

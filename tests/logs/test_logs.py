@@ -3,6 +3,8 @@
 import io
 import json
 import logging
+import subprocess
+import sys
 
 import pytest
 import structlog
@@ -187,3 +189,44 @@ def test_an_exception_is_written_without_the_secrets_in_its_text(written):
 )
 def test_anything_can_be_logged(event):
     assert json.dumps(redact(None, "info", event)).isascii()
+
+
+_TROUBLES = """
+import threading, warnings
+from pdp import logs
+
+class Odd:
+    def __del__(self):
+        raise ValueError("of an object")
+
+def fail():
+    raise ValueError("of a thread")
+
+logs.configure("info")
+logs.take_over()
+warnings.warn("an old word", stacklevel=1)
+Odd()
+thread = threading.Thread(target=fail, name="pages-0")
+thread.start()
+thread.join()
+raise ValueError("of the process, with Bearer abcdefgh")
+"""
+
+
+def test_what_nobody_caught_and_warnings_are_lines_like_others():
+    done = subprocess.run(
+        [sys.executable, "-c", _TROUBLES], capture_output=True, text=True, check=False, timeout=60
+    )
+
+    told = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [line["event"] for line in told[1:]] == [
+        "object.error.ignored",
+        "thread.error.uncaught",
+        "process.error.uncaught",
+    ]
+    assert "an old word" in told[0]["event"]
+    assert "of an object" in told[1]["exception"]
+    assert told[2]["thread"] == "pages-0"
+    assert "of the process" in told[3]["exception"]
+    assert "abcdefgh" not in done.stderr
+    assert (done.stdout, done.returncode) == ("", 1)

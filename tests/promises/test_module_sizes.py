@@ -18,6 +18,7 @@ LAST_RESORTS: Final = frozenset(
     {
         "pdp/web/errors.py",
         "pdp/web/front.py",
+        "pdp/cli/http.py",  # multiprocessing would print what ended its process, and log nothing
         "pdp/worker/loop.py",
         "pdp/store/decision_log.py",  # records that could not be written wait, whatever the error
         "pdp/store/group_commit.py",  # carries what was raised over to the thread it belongs to

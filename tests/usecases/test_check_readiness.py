@@ -1,7 +1,7 @@
 """Readiness: each thing that is missing is named with its cure, and nothing raises."""
 
 import sqlite3
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import timedelta
 
 import psycopg
@@ -34,6 +34,27 @@ def clock(database):
 
 def test_a_deployment_is_ready(database, clock):
     assert _wrong(a_deployment(database, clock)) == {}
+
+
+@pytest.mark.parametrize("kept", [1, 3])
+def test_connections_from_before_a_restart_are_no_outage(postgresql_url, kept):
+    database = Database.open(postgresql_url)
+    with database.engine.connect() as connection:
+        now = connection.exec_driver_sql("SELECT now()").scalar_one()
+    runtime = a_deployment(database, FrozenClock(now))
+    with ExitStack() as held:
+        for _ in range(kept):
+            held.enter_context(database.read()).one(Statement("SELECT 1"), {})
+    with psycopg.connect(postgresql_url.replace("+psycopg", ""), autocommit=True) as administrator:
+        administrator.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+    wrong = _wrong(runtime)
+    database.close()
+
+    assert wrong == {}
 
 
 def test_an_empty_database_names_keys_and_policies(database, clock):

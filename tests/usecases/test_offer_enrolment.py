@@ -9,6 +9,7 @@ from pdp.domain.events import Action
 from pdp.domain.ids import SourceId, SubjectId
 from pdp.jose.device_enrolment import token_digest
 from pdp.store import audit_trail, device_keys, subjects
+from pdp.store.period import Period
 from pdp.usecases.administer_device import block_device
 from pdp.usecases.device_history import device_history
 from pdp.usecases.offer_enrolment import offer_enrolment
@@ -113,3 +114,18 @@ def test_a_devices_story_has_what_was_said_and_done_the_newest_first(runtime):
     assert "device.blocked" in {story[0].what, story[1].what}
     assert "edr applied" in {moment.what for moment in story if moment.kind == "signal"}
     assert [moment.at for moment in story] == sorted((moment.at for moment in story), reverse=True)
+
+
+def test_of_a_devices_story_only_a_while_is_told(runtime):
+    ingest(runtime.database, a_risky())
+    device = the_device(runtime.database).device.id
+    with runtime.database.write() as tx:
+        block_device(tx, device, RULES, reason="stolen", actor="cli:ada", now=NOW + MINUTE)
+
+    with runtime.database.read() as tx:
+        before = device_history(tx, device, period=Period(until=NOW + MINUTE))
+        after = device_history(tx, device, period=Period(since=NOW + MINUTE))
+
+    assert {moment.kind for moment in before} == {"signal", "event"}
+    assert "device.blocked" not in {moment.what for moment in before}
+    assert {moment.what for moment in after} == {"device.blocked", "device.compliance.changed"}

@@ -7,9 +7,10 @@ from urllib.parse import parse_qsl
 import pyotp
 import pytest
 
+from pdp import logs
 from pdp.domain.session import EndReason
 from pdp.domain.signal import RiskLevel
-from pdp.store import clients, exposures, factors, sessions, subjects
+from pdp.store import clients, decisions, exposures, factors, sessions, subjects
 from pdp.usecases.second_factor import secret_place
 from tests.builders import NOW
 from tests.deployment import a_calm, a_risky, a_signal, ingest
@@ -273,6 +274,18 @@ def test_a_person_may_say_no(browser: Browser):
     refused = browser.submit(page, decision="deny")
 
     assert refused.answer["error"] == "access_denied"
+
+
+def test_the_decision_of_a_sign_in_is_noted_for_its_log_line(browser: Browser):
+    browser.sign_in(browser.authorize())
+    query = authorize_query()
+
+    browser.get(f"/authorize?{query}", follow=False)
+
+    told = logs.noted()
+    with browser.world.database.read() as tx:
+        record = decisions.find(tx, told["decision"])
+    assert (told["client"], record.facts.channel.value) == ("wiki", "sign-in")
 
 
 def test_a_password_that_must_be_changed_is_changed_before_anything_else(browser: Browser):

@@ -4,7 +4,7 @@ import pytest
 import structlog
 
 from pdp import logs
-from pdp.web.context import client_address, request_id, runtime
+from pdp.web.context import begin, client_address, end, request_id, runtime
 from tests.web.edge import ISSUER, an_edge, view
 
 
@@ -69,3 +69,24 @@ def test_refused_requests_are_logged_by_pattern_and_not_by_path(app):
         404,
     )
     assert "secret" not in str(line)
+
+
+@pytest.mark.parametrize(("status", "told"), [(400, "dec_1"), (503, None)])
+def test_the_line_of_a_refusal_names_client_and_decision_unless_nothing_was_kept(status, told):
+    environ = {"REQUEST_METHOD": "POST"}
+    begin(environ)
+    logs.note("client", "wiki")
+    logs.note("decision", "dec_1")
+    with structlog.testing.capture_logs() as lines:
+        end(environ, "/token", status)
+
+    (line,) = lines
+    assert (line["client"], line.get("decision")) == ("wiki", told)
+
+
+def test_the_next_request_of_a_thread_names_no_decision_of_the_last(app):
+    logs.note("decision", "dec_1")
+    with structlog.testing.capture_logs() as lines:
+        app.test_client().get("/nowhere")
+
+    assert "decision" not in lines[0]

@@ -13,7 +13,7 @@ from typing import Final, Self
 import orjson
 from ruamel.yaml import YAML
 
-from pdp.app import build_runtime
+from pdp.assembly import build_runtime
 from pdp.cli.failures import Failed
 from pdp.clock import new_code, new_secret
 from pdp.runtime import Runtime
