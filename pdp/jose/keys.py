@@ -100,10 +100,14 @@ class SigningKey:
 
 
 def generate(alg: str, *, signs_from: datetime) -> SigningKey:
-    """Make a fresh key for `alg`, named by its RFC 7638 thumbprint."""
+    """Make a fresh key for `alg`, named by its RFC 7638 thumbprint.
+
+    The name does not begin as an option of a command does: `pdp keys retire KID` takes it.
+    """
     algorithm(alg)
     key = ALGORITHMS[alg]()
-    kid = key.thumbprint()
+    while (kid := key.thumbprint()).startswith("-"):
+        key = ALGORITHMS[alg]()
     return SigningKey(kid, alg, key, _public_jwk(key, kid, alg), signs_from)
 
 

@@ -104,3 +104,10 @@ def test_a_short_rsa_key_is_refused():
 def test_an_algorithm_that_we_do_not_sign_with_is_refused_by_name(alg):
     with pytest.raises(UnusableKey, match="alg must be one of RS256, PS256, ES256, Ed25519"):
         generate(alg, signs_from=NOW)
+
+
+def test_no_name_of_a_key_looks_like_an_option_of_a_command():
+    # One in 64 would: none of 400 is luck once in 500.
+    names = [generate("ES256", signs_from=NOW).kid for _ in range(400)]
+
+    assert [name for name in names if name.startswith("-")] == []
