@@ -16,7 +16,7 @@ from io import BytesIO
 from queue import SimpleQueue
 from sys import stderr
 from threading import Thread
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import structlog
 from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]
@@ -25,7 +25,8 @@ from werkzeug.exceptions import BadRequest, LengthRequired, RequestTimeout, Serv
 from pdp.web.context import RAISED
 from pdp.web.gate import WsgiApplication
 
-#: Seconds that a body may take; what sends one more slowly holds up nobody but itself.
+#: Seconds that a body may take, and a tenth more until somebody looks; what sends one more slowly
+#: holds up nobody but itself.
 BODY_WITHIN: Final = 10.0
 #: Bytes of bodies that a process may hold at once, small ones not counted.
 MOST_HELD: Final = 64 * 1024 * 1024
@@ -82,12 +83,15 @@ class Answered:
     body: bytes
 
 
+_Job = tuple[Environ, RsgiProtocol, "asyncio.Future[None]"]
+
+
 class Pool:
     """Threads that answer requests, the first that came first."""
 
     def __init__(self, name: str, application: WsgiApplication, threads: int) -> None:
         self._application = application
-        self._jobs: SimpleQueue[tuple[Environ, asyncio.Future[Answered]] | None] = SimpleQueue()
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._threads = [
             Thread(target=self._work, name=f"{name}-{number}", daemon=True)
             for number in range(threads)
@@ -105,17 +109,65 @@ class Pool:
         for thread in self._threads:
             thread.join()
 
-    def answer(self, environ: Environ, loop: asyncio.AbstractEventLoop) -> Awaitable[Answered]:
-        """Return what the application will have answered."""
-        answered: asyncio.Future[Answered] = loop.create_future()
-        self._jobs.put((environ, answered))
-        return answered
+    def answer(
+        self, environ: Environ, protocol: RsgiProtocol, loop: asyncio.AbstractEventLoop
+    ) -> Awaitable[None]:
+        """Answer a request; what is returned is over once the answer was sent."""
+        sent: asyncio.Future[None] = loop.create_future()
+        self._jobs.put((environ, protocol, sent))
+        return sent
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            environ, answered = job
-            answer = _answer(self._application, environ)
-            answered.get_loop().call_soon_threadsafe(_settle, answered, answer)
+            environ, protocol, sent = job
+            # From here: the loop may be busy, and would have nothing to add.
+            _send(protocol, _answer(self._application, environ))
+            sent.get_loop().call_soon_threadsafe(_settle, sent)
+
+
+class Arrivals:
+    """Bodies that are on their way, and the end of those that take too long.
+
+    One look at all of them now and then: a timer for each costs as much as reading it.
+    """
+
+    def __init__(self, within: float) -> None:
+        self._within = within
+        self._begun: dict[asyncio.Task[Any], float] = {}
+        self._late: set[asyncio.Task[Any]] = set()
+        self._is_over = False
+
+    def watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Look again and again, until `stop`."""
+        if self._is_over:
+            return
+        now = loop.time()
+        for task, begun in self._begun.items():
+            # In the order in which they began.
+            if now - begun < self._within:
+                break
+            self._late.add(task)
+            task.cancel()
+        loop.call_later(self._within / 10, self.watch, loop)
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._is_over = True
+
+    async def body(self, protocol: RsgiProtocol, loop: asyncio.AbstractEventLoop) -> bytes:
+        """Return the whole body; TimeoutError when it does not come."""
+        task = cast("asyncio.Task[Any]", asyncio.current_task(loop))
+        self._begun[task] = loop.time()
+        try:
+            return await protocol()
+        except asyncio.CancelledError:
+            if task not in self._late:
+                raise
+            self._late.discard(task)
+            task.uncancel()
+            raise TimeoutError from None
+        finally:
+            del self._begun[task]
 
 
 class Front:
@@ -136,18 +188,20 @@ class Front:
         self._is_program = is_program
         self._largest = largest_body
         self._at_end = at_end
-        self._body_within = body_within
+        self._arrivals = Arrivals(body_within)
         self._held = 0
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start the threads of this process."""
         self._loop = loop
+        self._arrivals.watch(loop)
         self._programs.start()
         self._pages.start()
 
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let the threads finish."""
         del loop
+        self._arrivals.stop()
         self._programs.stop()
         self._pages.stop()
         self._at_end()
@@ -161,14 +215,13 @@ class Front:
         try:
             if weight is not None:
                 await self._take_in(environ, protocol)
-            answered = await pool.answer(environ, self._loop)
+            await pool.answer(environ, protocol, self._loop)
         except ProtocolClosed:
             # Whoever sent half a request hears no answer, and nothing was done.
             return
         finally:
             # Not before it was answered: what waits for a thread is in memory, too.
             self._held -= weight or 0
-        protocol.response_bytes(answered.status, answered.headers, answered.body)
 
     def _take_in_charge(self, environ: Environ) -> int | None:
         """Count the body that is to come, and return its weight; None if it is not to be read.
@@ -200,8 +253,7 @@ class Front:
     async def _take_in(self, environ: Environ, protocol: RsgiProtocol) -> None:
         """Put the body into the environ, or the error that the application will word."""
         try:
-            async with asyncio.timeout(self._body_within):
-                environ["wsgi.input"] = BytesIO(await protocol())
+            environ["wsgi.input"] = BytesIO(await self._arrivals.body(protocol, self._loop))
         except TimeoutError:
             environ[RAISED] = RequestTimeout()
 
@@ -213,8 +265,8 @@ def environ_of(scope: RsgiScope) -> Environ:
         "REQUEST_METHOD": scope.method,
         "SCRIPT_NAME": "",
         # One slash: routing takes `//signin` for `/signin`, so everybody sees it so.
-        "PATH_INFO": "/" + scope.path.lstrip("/").encode().decode("latin-1"),
-        "QUERY_STRING": scope.query_string.encode().decode("latin-1"),
+        "PATH_INFO": "/" + _as_latin_1(scope.path.lstrip("/")),
+        "QUERY_STRING": _as_latin_1(scope.query_string),
         "SERVER_NAME": host.strip("[]"),
         "SERVER_PORT": port,
         "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
@@ -229,9 +281,11 @@ def environ_of(scope: RsgiScope) -> Environ:
         "wsgi.run_once": False,
     }
     for name, value in scope.headers.items():
-        if "_" in name:
-            continue
-        key = _KEYS.get(name) or "HTTP_" + name.upper().replace("-", "_")
+        key = _KEYS.get(name)
+        if key is None:
+            if "_" in name:
+                continue
+            key = "HTTP_" + name.upper().replace("-", "_")
         known = environ.get(key)
         # RFC 9110 §5.2, and RFC 9113 §8.2.3 for cookies.
         joint = "; " if name == "cookie" else ","
@@ -239,7 +293,23 @@ def environ_of(scope: RsgiScope) -> Environ:
     return environ
 
 
-_KEYS: Final = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
+#: Names in the environ: of the two without a prefix, and of those that come with every request.
+_KEYS: Final = {
+    "content-type": "CONTENT_TYPE",
+    "content-length": "CONTENT_LENGTH",
+    "host": "HTTP_HOST",
+    "authorization": "HTTP_AUTHORIZATION",
+    "accept": "HTTP_ACCEPT",
+    "user-agent": "HTTP_USER_AGENT",
+    "webhook-id": "HTTP_WEBHOOK_ID",
+    "webhook-timestamp": "HTTP_WEBHOOK_TIMESTAMP",
+    "webhook-signature": "HTTP_WEBHOOK_SIGNATURE",
+}
+
+
+def _as_latin_1(text: str) -> str:
+    """Return the bytes of `text` as PEP 3333 spells them: a character for each."""
+    return text if text.isascii() else text.encode().decode("latin-1")
 
 
 def _answer(application: WsgiApplication, environ: Environ) -> Answered:
@@ -262,7 +332,14 @@ def _answer(application: WsgiApplication, environ: Environ) -> Answered:
         return Answered(HTTPStatus.INTERNAL_SERVER_ERROR, [("Cache-Control", "no-store")], b"")
 
 
-def _settle(answered: "asyncio.Future[Answered]", answer: Answered) -> None:
+def _send(protocol: RsgiProtocol, answer: Answered) -> None:
+    try:
+        protocol.response_bytes(answer.status, answer.headers, answer.body)
+    except Exception:  # noqa: BLE001  the thread has others to answer
+        _log.exception("request.answer.unsendable")
+
+
+def _settle(sent: "asyncio.Future[None]") -> None:
     # Whoever asked may be gone.
-    if not answered.done():
-        answered.set_result(answer)
+    if not sent.done():
+        sent.set_result(None)

@@ -65,6 +65,13 @@ class Gone(Exchange):
         raise ProtocolClosed
 
 
+class Broken(Exchange):
+    """A request whose answer cannot be sent."""
+
+    def response_bytes(self, status, headers, body):
+        raise RuntimeError("on purpose")
+
+
 def tell(environ, start_response):
     """Answer which thread saw which body, or which error it was to word."""
     raised = environ.get(RAISED)
@@ -243,6 +250,25 @@ def test_an_application_that_fails_is_an_answer_all_the_same():
 
     assert first[0] == second[0] == 500
     assert b"on purpose" not in first[2]
+
+
+def test_an_answer_that_cannot_be_sent_costs_the_next_one_nothing():
+    _, (status, _, _) = served((Scope(), Broken()), (Scope(), Exchange()))
+
+    assert status == 200
+
+
+def test_each_body_has_its_own_time_whoever_came_before():
+    async def ask(front):
+        late = [Exchange(None) for _ in range(3)]
+        for exchange in late:
+            await front.__rsgi__(Scope(lines=sized(1)), exchange)
+        await front.__rsgi__(Scope(lines=sized(1)), whole)
+        return [exchange.answer[2] for exchange in late]
+
+    whole = Exchange(b"a")
+    assert fronted(ask, body_within=0.05) == [b"RequestTimeout"] * 3
+    assert whole.answer[2] == b"a"
 
 
 def test_what_waits_is_answered_before_the_end():
