@@ -1,4 +1,4 @@
-"""jobs name their receiver; the newest delivery of a source is found by an index"""
+"""jobs name their receiver and count its refusals; a source's last delivery is found by an index"""
 
 import json
 
@@ -19,6 +19,7 @@ def upgrade() -> None:
     op.add_column(
         "jobs", sa.Column("receiver", sa.String(length=64), nullable=False, server_default="")
     )
+    op.add_column("jobs", sa.Column("refusals", sa.Integer(), nullable=False, server_default="0"))
     connection = op.get_bind()
     logouts = connection.execute(
         sa.select(_JOBS.c.id, _JOBS.c.payload).where(_JOBS.c.type == "deliver-logout")
@@ -48,5 +49,6 @@ def downgrade() -> None:
     op.create_index("ix_deliveries_received_at", "deliveries", ["received_at"], unique=False)
 
     op.drop_index("ix_jobs_state_receiver_not_before", "jobs")
+    op.drop_column("jobs", "refusals")
     op.drop_column("jobs", "receiver")
     op.create_index("ix_jobs_state_not_before", "jobs", ["state", "not_before"], unique=False)

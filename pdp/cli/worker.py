@@ -9,11 +9,11 @@ from pdp import logs
 from pdp.cli.context import pass_runtime
 from pdp.cli.processes import die_with, keep_loaded
 from pdp.runtime import Runtime
-from pdp.worker.loop import Worker
+from pdp.worker.loop import THREADS, Worker
 
 
 @click.command()
-@click.option("--threads", type=click.IntRange(1, 64), default=8, show_default=True)
+@click.option("--threads", type=click.IntRange(1, 256), default=THREADS, show_default=True)
 @click.option("--supervisor", type=int, hidden=True, help="Process to end with.")
 @pass_runtime
 def worker(runtime: Runtime, threads: int, supervisor: int | None) -> None:

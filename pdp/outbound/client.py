@@ -7,9 +7,10 @@ the host and what went wrong, never the path, the body sent or the body received
 
 import http.client
 import socket
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import ip_address
@@ -36,7 +37,7 @@ __all__ = ["Answer", "Outbound", "OutboundFailed", "OutboundRefused", "Resolver"
 Resolver = Callable[[str], Sequence[Address]]
 
 _CHUNK: Final = 16 * 1024
-_RESOLVER_THREADS: Final = 4
+_RESOLVER_THREADS: Final = 16
 #: The headers that say where a message goes and where it ends are never the caller's.
 _OURS: Final = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 
@@ -72,6 +73,8 @@ class Outbound:
         bundle = settings.ca_bundle
         self._adapter = PinningAdapter(tls_context(None if bundle is None else str(bundle)))
         self._resolving = ThreadPoolExecutor(_RESOLVER_THREADS, thread_name_prefix="resolve")
+        self._lookups: dict[str, Future[Sequence[Address]]] = {}
+        self._lookups_lock = threading.Lock()
 
     def post(
         self,
@@ -135,16 +138,30 @@ class Outbound:
             addresses: Sequence[Address] = [target.literal]
         else:
             # The system's resolver knows no deadline: it is waited for, and left behind.
-            lookup = self._resolving.submit(self._resolver, target.host)
+            lookup = self._lookup(target.host)
             try:
                 addresses = lookup.result(timeout=max(0.0, deadline - time.monotonic()))
             except TimeoutError as error:
-                lookup.cancel()
                 raise OutboundFailed(f"{target.host} was not resolved in time") from error
             except (OSError, UnicodeError) as error:
                 raise OutboundFailed(f"{target.host} has no address") from error
         check_addresses(target, addresses, self._settings.allow_networks)
         return list(dict.fromkeys(addresses))
+
+    def _lookup(self, host: str) -> "Future[Sequence[Address]]":
+        """Look a name up, once at a time: one that nobody answers for holds one thread alone."""
+        with self._lookups_lock:
+            lookup = self._lookups.get(host)
+            if lookup is None:
+                lookup = self._lookups[host] = self._resolving.submit(self._resolve, host)
+        return lookup
+
+    def _resolve(self, host: str) -> Sequence[Address]:
+        try:
+            return self._resolver(host)
+        finally:
+            with self._lookups_lock:
+                del self._lookups[host]
 
     def _attempt(
         self, request: PreparedRequest, target: Target, address: Address, deadline: float

@@ -23,8 +23,9 @@ CLAIM: Final = timedelta(minutes=2)
 NOBODY: Final = ""
 
 _INSERT = Statement(
-    "INSERT INTO jobs (id, type, receiver, payload, state, attempts, not_before, created_at)"
-    " VALUES (:id, :type, :receiver, :payload, 'ready', 0, :now, :now)"
+    "INSERT INTO jobs"
+    " (id, type, receiver, payload, state, attempts, refusals, not_before, created_at)"
+    " VALUES (:id, :type, :receiver, :payload, 'ready', 0, 0, :now, :now)"
 )
 # From receiver to receiver by the index, whatever waits for each of them.
 _RECEIVERS_DUE = Statement(
@@ -39,7 +40,7 @@ _CLAIM_TEXT = (
     "UPDATE jobs SET state = 'running', attempts = attempts + 1, claimed_until = :claimed_until"
     " WHERE id IN (SELECT id FROM jobs WHERE state = 'ready' AND receiver = :receiver"
     " AND not_before <= :now ORDER BY not_before LIMIT :count{locking})"
-    " RETURNING id, type, receiver, payload, attempts, created_at"
+    " RETURNING id, type, receiver, payload, attempts, refusals"
 )
 _CLAIM = Statement(_CLAIM_TEXT.format(locking=""))
 _CLAIM_SKIPPING = Statement(_CLAIM_TEXT.format(locking=" FOR UPDATE SKIP LOCKED"))
@@ -51,19 +52,25 @@ _TAKE_BACK = Statement(
     " WHERE state = 'running' AND claimed_until < :now"
 )
 _FINISH = Statement("DELETE FROM jobs WHERE id = :id")
+_RELEASE = Statement(
+    "UPDATE jobs SET state = 'ready', claimed_until = NULL, attempts = attempts - 1"
+    " WHERE id = :id AND state = 'running'"
+)
 _DELAY = Statement(
     "UPDATE jobs SET state = 'ready', not_before = :not_before, claimed_until = NULL,"
-    " last_error = :error WHERE id = :id"
+    " last_error = :error, refusals = refusals + :refusals WHERE id = :id"
 )
 _BURY = Statement(
     "UPDATE jobs SET state = 'dead', claimed_until = NULL, last_error = :error WHERE id = :id"
 )
 _BURY_OLD = Statement(
-    "UPDATE jobs SET state = 'dead', last_error = COALESCE(last_error, 'it was never tried')"
-    " WHERE state = 'ready' AND created_at < :before RETURNING receiver"
+    "UPDATE jobs SET state = 'dead'"
+    " WHERE state = 'ready' AND receiver <> '' AND attempts > 0 AND created_at < :before"
+    " RETURNING receiver"
 )
 _REVIVE = Statement(
-    "UPDATE jobs SET state = 'ready', attempts = 0, not_before = :now, created_at = :now"
+    "UPDATE jobs SET state = 'ready', attempts = 0, refusals = 0, not_before = :now,"
+    " created_at = :now"
     " WHERE id = :id AND state IN ('ready', 'dead')"
 )
 _FORGET_DEAD = Statement("DELETE FROM jobs WHERE state = 'dead' AND created_at < :before")
@@ -93,14 +100,18 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ClaimedJob:
-    """A job that this worker holds until `CLAIM` runs out; `attempts` counts this one."""
+    """A job that this worker holds until `CLAIM` runs out; `attempts` counts this one.
+
+    `refusals` counts the tries before that its receiver answered with no. The payload is None
+    where the row holds no JSON.
+    """
 
     id: str
     type: str
     receiver: str
-    payload: Mapping[str, object]
+    payload: object
     attempts: int
-    created_at: datetime
+    refusals: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,9 +180,17 @@ def claim(
         },
     )
     return [
-        ClaimedJob(row[0], row[1], row[2], orjson.loads(row[3]), row[4], from_micros(row[5]))
+        ClaimedJob(row[0], row[1], row[2], _payload(row[3]), int(row[4]), int(row[5]))
         for row in rows
     ]
+
+
+def _payload(text: str) -> object:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        # Told by whoever reads it: the claims of the others must stand.
+        return None
 
 
 def has_run_out(tx: Transaction, *, now: datetime) -> bool:
@@ -193,9 +212,24 @@ def finish(tx: Transaction, job_id: str) -> bool:
     return tx.run(_FINISH, {"id": job_id}) == 1
 
 
-def delay(tx: Transaction, job_id: str, *, not_before: datetime, error: str) -> None:
+def release(tx: Transaction, job_id: str) -> None:
+    """Give a job back that was claimed and not tried: that was no attempt."""
+    tx.run(_RELEASE, {"id": job_id})
+
+
+def delay(
+    tx: Transaction, job_id: str, *, not_before: datetime, error: str, is_refused: bool = False
+) -> None:
     """Give a failed job back, to be tried again at `not_before`."""
-    tx.run(_DELAY, {"id": job_id, "not_before": to_micros(not_before), "error": error})
+    tx.run(
+        _DELAY,
+        {
+            "id": job_id,
+            "not_before": to_micros(not_before),
+            "error": error,
+            "refusals": int(is_refused),
+        },
+    )
 
 
 def bury(tx: Transaction, job_id: str, *, error: str) -> None:
@@ -204,7 +238,10 @@ def bury(tx: Transaction, job_id: str, *, error: str) -> None:
 
 
 def bury_old(tx: Transaction, *, before: datetime) -> list[str]:
-    """Give up what has waited since before `before` (UTC); return the receiver of each job."""
+    """Give up what its receiver did not take since before `before` (UTC); return each receiver.
+
+    What was never tried is tried, however late, and so is what reaches nobody outside.
+    """
     return [row[0] for row in tx.all(_BURY_OLD, {"before": to_micros(before)})]
 
 

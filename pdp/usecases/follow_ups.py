@@ -46,7 +46,7 @@ class PropagateChange:
         }
 
     @classmethod
-    def read(cls, payload: Mapping[str, object]) -> Self:
+    def read(cls, payload: object) -> Self:
         """Return the job that `payload` wrote; UnreadableJob for anything else."""
         return cls(
             device=DeviceId(_text(payload, "device")),
@@ -87,7 +87,7 @@ class DeliverLogout:
         }
 
     @classmethod
-    def read(cls, payload: Mapping[str, object]) -> Self:
+    def read(cls, payload: object) -> Self:
         """Return the job that `payload` wrote; UnreadableJob for anything else."""
         return cls(
             receiver=Receiver(
@@ -107,15 +107,21 @@ def follow_up(tx: Transaction, job: FollowUp, *, now: datetime) -> None:
     jobs.enqueue(tx, job.type, job.payload(), now=now, receiver=job.to)
 
 
-def _text(payload: Mapping[str, object], name: str) -> str:
-    value = payload.get(name)
+def _text(payload: object, name: str) -> str:
+    value = _member(payload, name)
     if not isinstance(value, str):
         raise UnreadableJob(f"the job's {name} must be a string, not {type(value).__name__}")
     return value
 
 
-def _instant(payload: Mapping[str, object], name: str) -> datetime:
-    value = payload.get(name)
+def _instant(payload: object, name: str) -> datetime:
+    value = _member(payload, name)
     if not isinstance(value, int):
         raise UnreadableJob(f"the job's {name} must be microseconds, not {type(value).__name__}")
     return from_micros(value)
+
+
+def _member(payload: object, name: str) -> object:
+    if not isinstance(payload, Mapping):
+        raise UnreadableJob("the job's payload must be an object of JSON")
+    return payload.get(name)

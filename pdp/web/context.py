@@ -29,6 +29,7 @@ _SANE_ID: Final = re.compile(r"[A-Za-z0-9_-]{8,36}\Z")
 _ID: Final = "pdp.request_id"
 _STARTED: Final = "pdp.started"
 _BAD: Final = 400
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _FAILED: Final = 500
 #: Where another door leaves what its handler raised, so that one place words every error.
 RAISED: Final = "pdp.raised"
@@ -77,7 +78,8 @@ def end(environ: Mapping[str, Any], route: str, status: int) -> None:
         return
     line = {
         **_at_hand(status),
-        "method": environ["REQUEST_METHOD"],
+        # A stranger may call a method what he likes, at any length.
+        "method": method if (method := environ["REQUEST_METHOD"]) in _METHODS else "other",
         "route": route,
         "status": status,
         "milliseconds": round(seconds * 1000, 1),

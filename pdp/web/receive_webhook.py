@@ -130,8 +130,10 @@ def _receive(runtime: Runtime, request: Request, received_at: datetime) -> Answe
             # Another process may just have set this source up, or given it a new secret.
             fresh = _fresh_configuration(runtime)
             if fresh is configuration:
-                known = request.source in configuration.sources
-                metrics.signal_received(request.source if known else "unknown", "bad-signature")
+                # The name of a source that is none is a stranger's word.
+                known = request.source if request.source in configuration.sources else "unknown"
+                metrics.signal_received(known, "bad-signature")
+                _log.info("webhook.delivery.refused", source=known, reason=believed.reason.value)
                 return _refused(runtime, request, believed, received_at)
             configuration = fresh
             continue
@@ -197,7 +199,6 @@ def _fresh_configuration(runtime: Runtime) -> Configuration:
 
 
 def _refused(runtime: Runtime, request: Request, refusal: Refusal, now: datetime) -> Answer:
-    _log.info("webhook.delivery.refused", source=request.source, reason=refusal.reason.value)
     limits = runtime.settings.signin
     attempt = runtime.rate_limiter.hit(
         f"webhook:{request.address}", limit=limits.client_attempts, window=limits.window, now=now

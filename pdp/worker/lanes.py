@@ -19,7 +19,7 @@ WIDTH: Final = 2
 #: Deliveries to one receiver that wait in memory: enough to go on while more are claimed, and
 #: over well before their claim is.
 MOST_WAITING: Final = 4
-LONGEST_REST: Final = timedelta(seconds=30)
+LONGEST_REST: Final = timedelta(minutes=1)
 
 Task = Callable[[], None]
 
@@ -30,6 +30,9 @@ class _Lane:
     waiting: deque[Task] = field(default_factory=deque)
     failures: int = 0
     rests_until: datetime | None = None
+
+    def rests(self, now: datetime) -> bool:
+        return self.rests_until is not None and now < self.rests_until
 
     @property
     def is_forgettable(self) -> bool:
@@ -59,9 +62,14 @@ class Lanes:
                 return WIDTH + MOST_WAITING
             taken = lane.running + len(lane.waiting)
             if lane.failures:
-                rests = lane.rests_until is not None and now < lane.rests_until
-                return 0 if rests or taken else 1
+                return 0 if lane.rests(now) or taken else 1
             return max(0, WIDTH + MOST_WAITING - taken)
+
+    def rests(self, receiver: str, now: datetime) -> bool:
+        """Tell whether `receiver` is left alone: it failed a short while ago."""
+        with self._lock:
+            lane = self._lanes.get(receiver)
+            return lane is not None and lane.rests(now)
 
     def start(self, receiver: str, task: Task) -> None:
         """Run `task` when its turn comes; never, if the lanes are closed before."""

@@ -29,6 +29,8 @@ from pdp.worker.timers import Timers, given_up
 #: Without a nudge a job waits for half of this on average. Asking is one read by an index.
 POLL_EVERY: Final = timedelta(milliseconds=20)
 WAIT_WHEN_DOWN: Final = timedelta(seconds=1)
+#: Deliveries at the same time: they wait for others, and some hang until their time is over.
+THREADS: Final = 32
 #: Jobs taken in one transaction.
 MOST_CLAIMED: Final = 32
 _LONGEST_REASON: Final = 500
@@ -55,7 +57,11 @@ class Worker:
     """Carries out jobs of one database until it is stopped."""
 
     def __init__(
-        self, runtime: Runtime, *, threads: int = 8, chance: Callable[[], float] = random.random
+        self,
+        runtime: Runtime,
+        *,
+        threads: int = THREADS,
+        chance: Callable[[], float] = random.random,
     ) -> None:
         self._runtime = runtime
         self._chance = chance
@@ -121,12 +127,23 @@ class Worker:
 
     def _deliver(self, job: ClaimedJob, run: Run) -> None:
         """Carry out a job that has to reach somebody, in a thread of its own."""
+        if self._lanes.rests(job.receiver, self._runtime.clock()):
+            self._give_back(job)
+            return
         result = self._run(job, run)
         if isinstance(result, Failed) and result.receiver_is_down:
             self._lanes.failed(job.receiver, now=self._runtime.clock(), chance=self._chance())
         else:
             self._lanes.answered(job.receiver)
         self._settle(job, result)
+
+    def _give_back(self, job: ClaimedJob) -> None:
+        """Leave a job for later: one before it found that its receiver is away."""
+        try:
+            with self._runtime.database.write() as tx:
+                jobs.release(tx, job.id)
+        except Unavailable as error:
+            _log.warning("worker.database.missed", job=job.id, reason=str(error))
 
     def _run(self, job: ClaimedJob, run: Run) -> Result | None:
         """Return what came of it; None if the database was away, so that nobody can tell."""
@@ -146,14 +163,21 @@ class Worker:
         if not isinstance(result, Failed):
             return
         reason = result.reason[:_LONGEST_REASON]
-        is_over = result.tries is not None and job.attempts >= result.tries
+        is_refused = result.tries is not None
+        is_over = result.tries is not None and job.refusals + 1 >= result.tries
         wait = back_off(job.attempts, self._chance())
         try:
             with self._runtime.database.write() as tx:
                 if is_over:
                     jobs.bury(tx, job.id, error=reason)
                 else:
-                    jobs.delay(tx, job.id, not_before=self._runtime.clock() + wait, error=reason)
+                    jobs.delay(
+                        tx,
+                        job.id,
+                        not_before=self._runtime.clock() + wait,
+                        error=reason,
+                        is_refused=is_refused,
+                    )
         except Unavailable as error:
             _log.warning("worker.database.missed", job=job.id, reason=str(error))
             return

@@ -12,8 +12,8 @@ class Done:
 class Failed:
     """This try failed; `reason` holds no secrets.
 
-    After `tries` of them the job is given up; None tries until a day is over (`timers.PATIENCE`).
-    `receiver_is_down` tells that others of the same receiver would fail as well.
+    After `tries` such answers the job is given up; None tries until a day is over
+    (`timers.PATIENCE`). `receiver_is_down` tells that others of the same receiver would fail too.
     """
 
     reason: str

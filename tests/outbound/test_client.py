@@ -2,6 +2,7 @@
 
 import itertools
 import ssl
+import threading
 from datetime import timedelta
 from ipaddress import ip_address, ip_network
 
@@ -250,6 +251,27 @@ def test_a_resolver_that_does_not_answer_is_left_at_the_deadline():
         caller = Outbound(OutboundSettings(timeout=SOON), resolver=stuck)
         with pytest.raises(OutboundFailed, match="not resolved in time"):
             caller.get("https://rp.example/")
+
+
+def test_a_name_that_nobody_answers_for_keeps_no_other_from_being_resolved():
+    answered, asked = threading.Event(), []
+
+    def half_stuck(host):
+        asked.append(host)
+        if host == "stuck.example":
+            answered.wait(20)
+        raise OSError(f"{host} is unknown")
+
+    caller = Outbound(OutboundSettings(timeout=SOON), resolver=half_stuck)
+    for _ in range(40):
+        with pytest.raises(OutboundFailed, match="not resolved in time"):
+            caller.check("https://stuck.example/")
+    with pytest.raises(OutboundFailed, match="has no address"):
+        caller.check("https://rp.example/")
+    answered.set()
+    caller.close()
+
+    assert asked == ["stuck.example", "rp.example"]
 
 
 def test_a_name_that_does_not_resolve_is_a_failure():

@@ -68,7 +68,7 @@ class Gone(Exchange):
 class Broken(Exchange):
     """A request whose answer cannot be sent."""
 
-    def response_bytes(self, status, headers, body):
+    def response_bytes(self, *_answer):
         raise RuntimeError("on purpose")
 
 

@@ -22,6 +22,7 @@ from pdp.store.jobs import CLAIM
 from pdp.usecases.follow_ups import DeliverLogout, PropagateChange, follow_up
 from pdp.worker.back_off import LONGEST_BACK_OFF, back_off
 from pdp.worker.jobs import JOBS
+from pdp.worker.lanes import WIDTH
 from pdp.worker.loop import Worker
 from pdp.worker.timers import (
     PATIENCE,
@@ -266,6 +267,72 @@ def test_a_slow_receiver_does_not_hold_up_the_others(database, clock):
     assert not running.is_alive()
 
 
+def test_refusals_are_counted_apart_from_the_tries_of_an_outage(database, clock):
+    with peer(answering(BROKEN)) as broken, peer(answering(REFUSED)) as refusing:
+        runtime = a_deployment(
+            database, clock, a_client("wiki", backchannel_logout_uri=_uri(broken))
+        )
+        _turn_bad(runtime, "wiki")
+        for _ in range(4):
+            _work(runtime)
+            clock.advance(LONGEST_BACK_OFF)
+        _move(runtime, _uri(refusing))
+        states = []
+        for _ in range(3):
+            _work(runtime)
+            clock.advance(LONGEST_BACK_OFF)
+            states += [state for _, state, *_ in _jobs(runtime)]
+
+    assert (len(broken.requests), len(refusing.requests)) == (4, 3)
+    assert states == ["ready", "ready", "dead"]
+
+
+def test_what_nobody_ever_tried_is_tried_however_late(database, clock):
+    with peer(answering(OK)) as receiver:
+        client = a_client("wiki", backchannel_logout_uri=_uri(receiver))
+        runtime = a_deployment(database, clock, client)
+        _turn_bad(runtime, "wiki")
+        clock.advance(PATIENCE * 3)
+        clean_up(runtime)
+        _work(runtime)
+
+    assert len(receiver.requests) == 1
+    assert _jobs(runtime) == []
+
+
+def test_our_own_changes_are_never_given_up_for_their_age(database, clock):
+    runtime = a_deployment(database, clock)
+    with database.write() as tx:
+        jobs.enqueue(tx, PropagateChange.type, {}, now=NOW)
+        (job,) = jobs.claim(tx, now=NOW)
+        jobs.delay(tx, job.id, not_before=NOW, error="locked")
+    clock.advance(PATIENCE * 3)
+    clean_up(runtime)
+
+    assert [state for _, state, *_ in _jobs(runtime)] == ["ready"]
+
+
+def test_a_row_that_is_no_json_stops_nobody_else(database, clock):
+    with peer(answering(OK)) as receiver:
+        client = a_client("wiki", backchannel_logout_uri=_uri(receiver))
+        runtime = a_deployment(database, clock, client)
+        with database.write() as tx:
+            for _ in range(2):
+                follow_up(tx, _logout("wiki", "ses_ada"), now=NOW)
+            tx.run(
+                Statement(
+                    "UPDATE jobs SET payload = 'not json' WHERE id = (SELECT MIN(id) FROM jobs)"
+                ),
+                {},
+            )
+        _work(runtime)
+
+    ((_, state, attempts, error),) = _jobs(runtime)
+    assert (state, attempts) == ("dead", 1)
+    assert "must be an object of JSON" in error
+    assert len(receiver.requests) == 1
+
+
 def test_the_backlog_of_a_receiver_that_is_away_costs_one_try_at_a_time(database, clock):
     with peer(answering(BROKEN)) as broken:
         runtime = a_deployment(
@@ -285,7 +352,7 @@ def test_the_backlog_of_a_receiver_that_is_away_costs_one_try_at_a_time(database
         again = worker.run_due()
         worker.close()
 
-    assert at_first <= 6
+    assert at_first <= WIDTH
     assert (claimed, again) == (1, 0)
     assert len(broken.requests) == at_first + 1
 
@@ -395,6 +462,7 @@ def test_a_change_that_two_workers_hold_is_carried_out_once(database, clock):
     [
         pytest.param("make-coffee", {}, "no such type of job: make-coffee", id="type"),
         pytest.param("deliver-logout", {"client": 7}, "the job's client must be", id="member"),
+        pytest.param("propagate-change", [], "must be an object of JSON", id="shape"),
     ],
 )
 def test_a_job_that_cannot_be_read_is_kept_for_people_and_holds_nothing_up(
