@@ -95,9 +95,9 @@ def decided_again(channel: str, outcome: str) -> None:
 def signal_received(source: str, result: str) -> None:
     """Count one signal of a configured source.
 
-    `result` is a word of ours: `accepted`, `duplicate`, `stale`, `bad-signature`, `malformed`,
-    `conflict`, `unknown-device`, `quarantined`. A source that is not configured is counted
-    under `source="unknown"`, never under the name that a stranger wrote.
+    `result` is a word of ours: `accepted`, `duplicate`, `stale`, `bad-signature`, `disabled`,
+    `malformed`, `conflict`, `unknown-device`, `quarantined`. A source that is not configured is
+    counted under `source="unknown"`, never under the name that a stranger wrote.
     """
     _signal_child(source, result).inc()
 

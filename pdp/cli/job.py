@@ -1,16 +1,21 @@
 """`pdp job`: what waits to be carried out, and what was given up."""
 
+from datetime import datetime
+from typing import Final
+
 import click
 
 from pdp.cli.context import pass_runtime
 from pdp.cli.failures import Failed
 from pdp.cli.invocation import actor
 from pdp.cli.output import say, show
+from pdp.domain.errors import NotFound
 from pdp.runtime import Runtime
 from pdp.store import jobs
-from pdp.store.jobs import JobState
+from pdp.store.jobs import JobState, StoredJob
 from pdp.usecases.administer_jobs import drop_job, retry_job
 
+_ALL: Final = 1_000_000
 _some = click.argument("job_ids", metavar="[ID]...", nargs=-1)
 _all_dead = click.option("--all-dead", is_flag=True, help="Every job that was given up.")
 _of_client = click.option("--client", default="", help="Only logouts for this client.")
@@ -34,6 +39,8 @@ def list_jobs(runtime: Runtime, state: str | None, client: str, count: int) -> N
         found = jobs.list_some(
             tx, state=None if state is None else JobState(state), receiver=client, count=count
         )
+        everything = jobs.backlog(tx)
+    now = runtime.clock()
     show(
         [
             {
@@ -43,12 +50,22 @@ def list_jobs(runtime: Runtime, state: str | None, client: str, count: int) -> N
                 "state": each.state,
                 "attempts": each.attempts,
                 "since": each.created_at,
-                "next": each.not_before if each.state is JobState.READY else None,
+                # One that is due waits for its receiver to have room, or to be well again.
+                "next": _next(each, now),
                 "last_error": each.last_error,
             }
             for each in found
         ]
     )
+    if len(found) == count:
+        total = sum(each.waiting + each.dead for each in everything.values())
+        say(f"there may be more: {total} jobs in all (--count, --state, --client)")
+
+
+def _next(job: StoredJob, now: datetime) -> datetime | str | None:
+    if job.state is not JobState.READY:
+        return None
+    return job.not_before if job.not_before > now else "due"
 
 
 @job.command()
@@ -59,7 +76,7 @@ def list_jobs(runtime: Runtime, state: str | None, client: str, count: int) -> N
 def retry(runtime: Runtime, job_ids: tuple[str, ...], client: str, *, all_dead: bool) -> None:
     """Try the jobs ID again at once, as if they were new."""
     left = []
-    chosen = _chosen(runtime, job_ids, client, all_dead=all_dead)
+    chosen = _chosen(runtime, job_ids, client, all_dead=all_dead, all_waiting=False)
     for job_id in chosen:
         with runtime.database.write() as tx:
             if not retry_job(tx, job_id, actor=actor(), now=runtime.clock()):
@@ -72,11 +89,14 @@ def retry(runtime: Runtime, job_ids: tuple[str, ...], client: str, *, all_dead: 
 @job.command()
 @_some
 @_all_dead
+@click.option("--all-waiting", is_flag=True, help="With --client: what waits for it, too.")
 @_of_client
 @pass_runtime
-def drop(runtime: Runtime, job_ids: tuple[str, ...], client: str, *, all_dead: bool) -> None:
+def drop(
+    runtime: Runtime, job_ids: tuple[str, ...], client: str, *, all_dead: bool, all_waiting: bool
+) -> None:
     """Let the jobs ID go: nobody carries them out any more."""
-    chosen = _chosen(runtime, job_ids, client, all_dead=all_dead)
+    chosen = _chosen(runtime, job_ids, client, all_dead=all_dead, all_waiting=all_waiting)
     for job_id in chosen:
         with runtime.database.write() as tx:
             drop_job(tx, job_id, actor=actor(), now=runtime.clock())
@@ -84,13 +104,24 @@ def drop(runtime: Runtime, job_ids: tuple[str, ...], client: str, *, all_dead: b
 
 
 def _chosen(
-    runtime: Runtime, job_ids: tuple[str, ...], client: str, *, all_dead: bool
+    runtime: Runtime, job_ids: tuple[str, ...], client: str, *, all_dead: bool, all_waiting: bool
 ) -> list[str]:
-    """Return the jobs that a command is about: named ones, or all that were given up."""
-    if bool(job_ids) == all_dead or (client and not all_dead):
+    """Return the jobs that a command is about: named ones that are there, or all of a kind."""
+    is_of_all = all_dead or all_waiting
+    if bool(job_ids) == is_of_all or (client and not is_of_all):
         raise click.UsageError("name jobs, or say --all-dead (of one receiver: and --client)")
-    if job_ids:
-        return list(dict.fromkeys(job_ids))
+    if all_waiting and not client:
+        raise click.UsageError("--all-waiting goes with --client: changes of ours must not go")
     with runtime.database.read() as tx:
-        found = jobs.list_some(tx, state=JobState.DEAD, receiver=client, count=1_000_000)
-    return [each.id for each in found]
+        # All are looked up before any is touched.
+        for job_id in job_ids:
+            if jobs.get(tx, job_id) is None:
+                raise NotFound("job", job_id)
+        if job_ids:
+            return list(dict.fromkeys(job_ids))
+        states = [JobState.DEAD] * all_dead + [JobState.READY] * all_waiting
+        return [
+            each.id
+            for state in states
+            for each in jobs.list_some(tx, state=state, receiver=client, count=_ALL)
+        ]

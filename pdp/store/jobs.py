@@ -17,8 +17,9 @@ from pdp.clock import new_row_id
 from pdp.store.base import from_micros, to_json, to_micros
 from pdp.store.database import Row, Statement, Transaction
 
-#: How long a worker may take before another one believes it dead.
-CLAIM: Final = timedelta(minutes=2)
+#: How long a worker may take over a change before another one believes it dead: they are rows,
+#: and take milliseconds. A claim that ran out too early does no harm: `finish` says who was faster.
+CLAIM: Final = timedelta(seconds=10)
 #: The receiver of a job that is rows alone.
 NOBODY: Final = ""
 
@@ -76,7 +77,7 @@ _REVIVE = Statement(
 _FORGET_DEAD = Statement("DELETE FROM jobs WHERE state = 'dead' AND created_at < :before")
 _OLDEST_DUE = Statement(
     "SELECT MIN(not_before) FROM jobs"
-    " WHERE state = 'ready' AND receiver = '' AND not_before <= :now"
+    " WHERE state IN ('ready', 'running') AND receiver = '' AND not_before <= :now"
 )
 _BACKLOG = Statement(
     "SELECT receiver, state = 'dead', COUNT(*), MIN(created_at) FROM jobs"
@@ -100,7 +101,7 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ClaimedJob:
-    """A job that this worker holds until `CLAIM` runs out; `attempts` counts this one.
+    """A job that this worker holds until its claim runs out; `attempts` counts this one.
 
     `refusals` counts the tries before that its receiver answered with no. The payload is None
     where the row holds no JSON.
@@ -167,14 +168,19 @@ def receivers_due(tx: Transaction, *, now: datetime) -> list[str]:
 
 
 def claim(
-    tx: Transaction, *, now: datetime, receiver: str = NOBODY, count: int = 1
+    tx: Transaction,
+    *,
+    now: datetime,
+    receiver: str = NOBODY,
+    count: int = 1,
+    within: timedelta = CLAIM,
 ) -> list[ClaimedJob]:
-    """Take up to `count` due jobs of one receiver; no other worker gets them within `CLAIM`."""
+    """Take up to `count` due jobs of one receiver; no other worker gets them `within` that time."""
     rows = tx.all(
         _CLAIM if tx.is_sqlite else _CLAIM_SKIPPING,
         {
             "now": to_micros(now),
-            "claimed_until": to_micros(now + CLAIM),
+            "claimed_until": to_micros(now + within),
             "receiver": receiver,
             "count": count,
         },
@@ -256,7 +262,7 @@ def revive(tx: Transaction, job_id: str, *, now: datetime) -> bool:
 
 
 def lag(tx: Transaction, *, now: datetime) -> timedelta:
-    """Return how long the longest due job that reaches nobody outside has waited.
+    """Return for how long the oldest job that reaches nobody outside has been due and not done.
 
     A job that waits to be tried again is not due. What others do not take is theirs to answer
     for: `backlog` tells of it.

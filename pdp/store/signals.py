@@ -41,6 +41,10 @@ _QUARANTINED = Statement(
 _LAST_RECEIVED = Statement(
     "SELECT id, (SELECT MAX(received_at) FROM deliveries WHERE source_id = sources.id) FROM sources"
 )
+_SILENT_SINCE = Statement(
+    "SELECT id, COALESCE((SELECT MAX(received_at) FROM deliveries WHERE source_id = sources.id),"
+    " created_at) FROM sources WHERE disabled_at IS NULL"
+)
 _FORGET_DELIVERIES = Statement(
     "DELETE FROM deliveries WHERE source_id = :source_id AND received_at < :before"
     " AND received_at < :last"
@@ -145,6 +149,14 @@ def compared(known: Row | None, digest: Value) -> Gate:
     """Tell a repetition from another statement under a used id, by the digest that is known."""
     # A row that vanished meanwhile was cleaned up: an id that old is not the same statement.
     return Gate.DUPLICATE if known is not None and known[0] == digest else Gate.CONFLICT
+
+
+def silent_since(tx: Transaction) -> dict[SourceId, datetime]:
+    """Return since when nothing believed came of each source that is enabled (UTC).
+
+    Of one that never spoke: since it was set up.
+    """
+    return {SourceId(row[0]): from_micros(row[1]) for row in tx.all(_SILENT_SINCE, {})}
 
 
 def _stored(rows: list[Any]) -> list[StoredSignal]:

@@ -13,7 +13,7 @@ def gauges_of(database: Database, *, now: datetime) -> tuple[GaugeMetricFamily, 
     """Return the gauges as of `now` (UTC); raises Unavailable when the database is down."""
     with database.read() as tx:
         backlogs = jobs.backlog(tx)
-        last_received = signals.last_received(tx)
+        silent_since = signals.silent_since(tx)
     depth = GaugeMetricFamily(
         "pdp_jobs_depth", "Jobs that wait, or were given up.", labels=["state"]
     )
@@ -41,11 +41,11 @@ def gauges_of(database: Database, *, now: datetime) -> tuple[GaugeMetricFamily, 
         waited.add_metric([client], _age(backlog, now))
     spoke = GaugeMetricFamily(
         "pdp_source_last_delivery_timestamp_seconds",
-        "When a source's last believed delivery came, since 1970; 0 for never.",
+        "When the last believed delivery of an enabled source came, or it was set up: since 1970.",
         labels=["source"],
     )
-    for source, at in sorted(last_received.items()):
-        spoke.add_metric([source], 0 if at is None else at.timestamp())
+    for source, at in sorted(silent_since.items()):
+        spoke.add_metric([source], at.timestamp())
     return depth, oldest, waiting, waited, spoke
 
 

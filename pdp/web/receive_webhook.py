@@ -131,9 +131,12 @@ def _receive(runtime: Runtime, request: Request, received_at: datetime) -> Answe
             fresh = _fresh_configuration(runtime)
             if fresh is configuration:
                 # The name of a source that is none is a stranger's word.
-                known = request.source if request.source in configuration.sources else "unknown"
-                metrics.signal_received(known, "bad-signature")
-                _log.info("webhook.delivery.refused", source=known, reason=believed.reason.value)
+                source = configuration.sources.get(request.source)
+                known = "unknown" if source is None else source.id
+                is_disabled = source is not None and not source.enabled
+                metrics.signal_received(known, "disabled" if is_disabled else "bad-signature")
+                reason = "disabled" if is_disabled else believed.reason.value
+                _log.info("webhook.delivery.refused", source=known, reason=reason)
                 return _refused(runtime, request, believed, received_at)
             configuration = fresh
             continue

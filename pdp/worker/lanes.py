@@ -19,6 +19,8 @@ WIDTH: Final = 2
 #: Deliveries to one receiver that wait in memory: enough to go on while more are claimed, and
 #: over well before their claim is.
 MOST_WAITING: Final = 4
+#: Deliveries that one may have to wait for, its own counted.
+LONGEST_QUEUE: Final = 1 + MOST_WAITING // WIDTH
 LONGEST_REST: Final = timedelta(minutes=1)
 
 Task = Callable[[], None]

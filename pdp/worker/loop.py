@@ -22,7 +22,7 @@ from pdp.store.jobs import ClaimedJob
 from pdp.usecases.follow_ups import UnreadableJob
 from pdp.worker.back_off import back_off
 from pdp.worker.jobs import JOBS, Run
-from pdp.worker.lanes import Lanes
+from pdp.worker.lanes import LONGEST_QUEUE, Lanes
 from pdp.worker.result import Failed, Result
 from pdp.worker.timers import Timers, given_up
 
@@ -96,10 +96,22 @@ class Worker:
         if not any(room.values()):
             return 0
         with self._runtime.database.write() as tx:
-            claimed = _claim(tx, room, now)
+            claimed = self._claim(tx, room, now)
         for job in claimed:
             self._start(job)
         return len(claimed)
+
+    def _claim(self, tx: Transaction, room: Mapping[str, int], now: datetime) -> list[ClaimedJob]:
+        """Claim what there is room for: our own rows first, then for whom least is under way."""
+        claimed = jobs.claim(tx, now=now, count=room.get(jobs.NOBODY, 0))
+        within = LONGEST_QUEUE * self._runtime.settings.outbound.timeout + jobs.CLAIM
+        left = MOST_CLAIMED
+        for receiver in sorted(room.keys() - {jobs.NOBODY}, key=lambda each: -room[each]):
+            count = min(room[receiver], left)
+            taken = jobs.claim(tx, now=now, receiver=receiver, count=count, within=within)
+            claimed += taken
+            left -= len(taken)
+        return claimed
 
     def _room(self, receiver: str, now: datetime) -> int:
         return MOST_CLAIMED if receiver == jobs.NOBODY else self._lanes.room(receiver, now)
@@ -191,14 +203,3 @@ class Worker:
             attempts=job.attempts,
             reason=reason,
         )
-
-
-def _claim(tx: Transaction, room: Mapping[str, int], now: datetime) -> list[ClaimedJob]:
-    """Claim what there is room for: our own rows first, then for whom least is under way."""
-    claimed = jobs.claim(tx, now=now, count=room.get(jobs.NOBODY, 0))
-    left = MOST_CLAIMED
-    for receiver in sorted(room.keys() - {jobs.NOBODY}, key=lambda each: -room[each]):
-        taken = jobs.claim(tx, now=now, receiver=receiver, count=min(room[receiver], left))
-        claimed += taken
-        left -= len(taken)
-    return claimed

@@ -81,3 +81,31 @@ def test_the_list_of_sources_tells_when_each_spoke_last(shell):
     (silent,) = shell.result("source", "list")
 
     assert silent["last_delivery"] is None
+
+
+def test_no_job_is_touched_when_one_of_those_named_is_unknown(shell, given_up):
+    shell.refused("job", "drop", given_up["wiki"], "job_none")
+
+    assert len(shell.result("job", "list", "--state", "dead")) == 2
+
+
+def test_all_that_waits_for_a_receiver_that_will_not_come_back_is_dropped(shell, given_up):
+    shell.told("job", "retry", given_up["mail"])
+    shell.told("job", "drop", "--all-waiting", "--all-dead", "--client", "mail")
+
+    left = {each["client"] for each in shell.result("job", "list")}
+    assert left == {None, "wiki"}
+    assert "--client" in shell.refused("job", "drop", "--all-waiting")
+
+
+def test_a_list_that_was_cut_says_so(shell, given_up):
+    assert "3 jobs in all" in shell.told("job", "list", "--count", "2")
+    assert "in all" not in shell.told("job", "list")
+    assert given_up["wiki"] in shell.told("job", "list")
+
+
+def test_a_job_that_is_due_is_not_shown_with_a_time_that_is_over(shell, given_up):
+    (waiting,) = [each for each in shell.result("job", "list") if each["state"] == "ready"]
+
+    assert waiting["next"] == "due"
+    assert waiting["id"] not in given_up.values()

@@ -118,6 +118,15 @@ def test_a_job_that_waits_too_long_is_named(database, clock):
     assert "61 s" in _wrong(runtime)["outbox"].detail
 
 
+def test_a_job_that_a_dead_worker_holds_is_late_all_the_same(database, clock):
+    runtime = a_deployment(database, clock)
+    with database.write() as tx:
+        jobs.enqueue(tx, "propagate-change", {}, now=clock.now - LONGEST_LAG - SECOND)
+        jobs.claim(tx, now=clock.now)
+
+    assert "61 s" in _wrong(runtime)["outbox"].detail
+
+
 def test_a_job_that_is_to_be_tried_again_is_not_late(database, clock):
     runtime = a_deployment(database, clock)
     with database.write() as tx:

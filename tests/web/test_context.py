@@ -90,3 +90,10 @@ def test_the_next_request_of_a_thread_names_no_decision_of_the_last(app):
         app.test_client().get("/nowhere")
 
     assert "decision" not in lines[0]
+
+
+def test_a_method_that_a_stranger_made_up_is_in_no_log_line(app):
+    with structlog.testing.capture_logs() as lines:
+        app.test_client().open("/nowhere", method="STRANGER-SAYS" * 1000)
+
+    assert [line["method"] for line in lines] == ["other"]

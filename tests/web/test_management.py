@@ -11,7 +11,7 @@ from wsgiref.validate import validator
 import pytest
 
 from pdp import metrics
-from pdp.store import jobs
+from pdp.store import jobs, sources
 from pdp.store.decision_log import GRACE
 from pdp.usecases.check_readiness import Check
 from pdp.web.management import Management
@@ -110,13 +110,27 @@ def test_metrics_tell_when_each_source_spoke_last(database, clock):
     runtime = a_deployment(database, clock)
     management = Management(runtime)
     never = _get(management, "/metrics")[1]
-    ingest(database, a_calm("evt-1", NOW), now=NOW)
+    later = NOW + timedelta(hours=1)
+    ingest(database, a_calm("evt-1", NOW), now=later)
     spoke = _get(management, "/metrics")[1]
 
     series = f'pdp_source_last_delivery_timestamp_seconds{{source="{SOURCE}"}} '
-    assert series + "0.0" in never.decode()
-    (line,) = [each for each in spoke.decode().splitlines() if each.startswith(series)]
-    assert float(line.rsplit(" ", 1)[1]) == NOW.timestamp()
+
+    def told(text):
+        (line,) = [each for each in text.decode().splitlines() if each.startswith(series)]
+        return float(line.rsplit(" ", 1)[1])
+
+    # Until it speaks: since it was set up.
+    assert told(never) == NOW.timestamp()
+    assert told(spoke) == later.timestamp()
+
+
+def test_a_source_that_is_disabled_is_not_silent(database, clock):
+    runtime = a_deployment(database, clock)
+    with database.write() as tx:
+        sources.set_disabled(tx, SOURCE, NOW)
+
+    assert b'source="edr"' not in _get(Management(runtime), "/metrics")[1].split(b"# HELP")[-1]
 
 
 def test_metrics_are_told_while_the_database_is_down(database, clock, tmp_path):

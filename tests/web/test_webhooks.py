@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+import structlog
 from flask import Flask
 
 from pdp.domain.compliance import Compliance
@@ -13,6 +14,7 @@ from pdp.sources.signatures import format_secret, sign
 from pdp.store import sources
 from pdp.store.database import Database, Statement
 from pdp.usecases.configure_source import BadSource, add_source, rotate_source_secret
+from pdp.usecases.open_source import disable_source
 from pdp.web import webhooks
 from pdp.web.receive_webhook import Request, receive_webhook
 from tests.builders import NOW, SOURCE, WEBHOOK_SECRET, an_envelope
@@ -179,6 +181,26 @@ def test_a_source_that_does_not_exist_answers_like_a_wrong_signature(runtime):
 
     assert unknown == wrong == guessed
     assert unknown.status == 401
+
+
+def test_the_name_of_a_source_that_does_not_exist_is_in_no_log_line(runtime):
+    with structlog.testing.capture_logs() as lines:
+        _receive(runtime, source="stranger-says" * 1000)
+
+    (line,) = [each for each in lines if each["event"] == "webhook.delivery.refused"]
+    assert line["source"] == "unknown"
+    assert "stranger-says" not in str(lines)
+
+
+def test_deliveries_to_a_disabled_source_are_not_told_as_wrong_signatures(runtime):
+    with runtime.database.write() as tx:
+        disable_source(tx, runtime.envelope, SOURCE, actor="test", now=NOW)
+    with structlog.testing.capture_logs() as lines:
+        answer = _receive(runtime)
+
+    (line,) = [each for each in lines if each["event"] == "webhook.delivery.refused"]
+    assert answer.status == 401
+    assert (line["source"], line["reason"]) == (SOURCE, "disabled")
 
 
 def test_a_source_that_was_shut_is_not_believed_at_once_by_any_process(runtime, clock):

@@ -444,6 +444,30 @@ def test_a_job_of_a_worker_that_died_is_done_once_by_another(database, clock):
     assert _jobs(runtime) == []
 
 
+def test_a_logout_is_held_until_all_before_it_may_have_timed_out(database, clock):
+    with peer(answering(OK)) as receiver:
+        client = a_client("wiki", backchannel_logout_uri=_uri(receiver))
+        runtime = a_deployment(database, clock, client)
+        with database.write() as tx:
+            follow_up(tx, _logout("wiki", "ses_ada"), now=NOW)
+        dying = Worker(runtime)
+        dying.close()
+        claimed = dying.run_due()
+        with database.write() as tx:
+            held = jobs.claim(
+                tx, now=clock(), receiver="wiki", within=3 * timedelta(seconds=2) + CLAIM
+            )
+        clock.advance(3 * timedelta(seconds=2) + CLAIM)
+        take_back_jobs(runtime)
+        early = [state for _, state, *_ in _jobs(runtime)]
+        clock.advance(timedelta(seconds=1))
+        take_back_jobs(runtime)
+        _work(runtime)
+
+    assert (claimed, len(held), early) == (0, 1, ["running"])
+    assert len(receiver.requests) == 1
+
+
 def test_a_change_that_two_workers_hold_is_carried_out_once(database, clock):
     client = a_client("wiki", backchannel_logout_uri="http://127.0.0.1:9/")
     runtime = a_deployment(database, clock, client)
