@@ -145,7 +145,7 @@ class Worker:
         result = self._run(job, run)
         if isinstance(result, Failed) and result.receiver_is_down:
             self._lanes.failed(job.receiver, now=self._runtime.clock(), chance=self._chance())
-        else:
+        elif result is not None:
             self._lanes.answered(job.receiver)
         self._settle(job, result)
 
