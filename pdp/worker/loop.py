@@ -106,7 +106,8 @@ class Worker:
         claimed = jobs.claim(tx, now=now, count=room.get(jobs.NOBODY, 0))
         within = LONGEST_QUEUE * self._runtime.settings.outbound.timeout + jobs.CLAIM
         left = MOST_CLAIMED
-        for receiver in sorted(room.keys() - {jobs.NOBODY}, key=lambda each: -room[each]):
+        others = [each for each in room if room[each] and each != jobs.NOBODY]
+        for receiver in sorted(others, key=lambda each: -room[each]):
             count = min(room[receiver], left)
             taken = jobs.claim(tx, now=now, receiver=receiver, count=count, within=within)
             claimed += taken
