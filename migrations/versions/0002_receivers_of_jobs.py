@@ -15,6 +15,16 @@ _JOBS = sa.table(
 )
 
 
+def _receiver(payload: str) -> str:
+    """Return the client of a logout; nobody, if its row cannot be read."""
+    try:
+        document = json.loads(payload)
+    except ValueError:
+        return ""
+    client = document.get("client") if isinstance(document, dict) else None
+    return client if isinstance(client, str) else ""
+
+
 def upgrade() -> None:
     op.add_column(
         "jobs", sa.Column("receiver", sa.String(length=64), nullable=False, server_default="")
@@ -25,7 +35,7 @@ def upgrade() -> None:
         sa.select(_JOBS.c.id, _JOBS.c.payload).where(_JOBS.c.type == "deliver-logout")
     ).all()
     for job_id, payload in logouts:
-        receiver = str(json.loads(payload).get("client", ""))
+        receiver = _receiver(payload)
         connection.execute(sa.update(_JOBS).where(_JOBS.c.id == job_id).values(receiver=receiver))
     op.drop_index("ix_jobs_state_not_before", "jobs")
     op.create_index(

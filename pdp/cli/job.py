@@ -1,7 +1,7 @@
 """`pdp job`: what waits to be carried out, and what was given up."""
 
 from datetime import datetime
-from typing import Final
+from typing import Final, Protocol
 
 import click
 
@@ -12,10 +12,19 @@ from pdp.cli.output import say, show
 from pdp.domain.errors import NotFound
 from pdp.runtime import Runtime
 from pdp.store import jobs
+from pdp.store.database import Transaction
 from pdp.store.jobs import JobState, StoredJob
 from pdp.usecases.administer_jobs import drop_job, retry_job
 
 _ALL: Final = 1_000_000
+
+
+class _Word(Protocol):
+    """What a person may say of one job; False if a worker was faster."""
+
+    def __call__(self, tx: Transaction, job_id: str, *, actor: str, now: datetime) -> bool: ...
+
+
 _some = click.argument("job_ids", metavar="[ID]...", nargs=-1)
 _all_dead = click.option("--all-dead", is_flag=True, help="Every job that was given up.")
 _of_client = click.option("--client", default="", help="Only logouts for this client.")
@@ -75,15 +84,8 @@ def _next(job: StoredJob, now: datetime) -> datetime | str | None:
 @pass_runtime
 def retry(runtime: Runtime, job_ids: tuple[str, ...], client: str, *, all_dead: bool) -> None:
     """Try the jobs ID again at once, as if they were new."""
-    left = []
     chosen = _chosen(runtime, job_ids, client, all_dead=all_dead, all_waiting=False)
-    for job_id in chosen:
-        with runtime.database.write() as tx:
-            if not retry_job(tx, job_id, actor=actor(), now=runtime.clock()):
-                left.append(job_id)
-    say(f"{len(chosen) - len(left)} to be tried at once")
-    if left:
-        raise Failed(f"a worker is trying {', '.join(left)} just now")
+    _do_all(runtime, retry_job, chosen, done="to be tried at once")
 
 
 @job.command()
@@ -97,10 +99,18 @@ def drop(
 ) -> None:
     """Let the jobs ID go: nobody carries them out any more."""
     chosen = _chosen(runtime, job_ids, client, all_dead=all_dead, all_waiting=all_waiting)
+    _do_all(runtime, drop_job, chosen, done="dropped")
+
+
+def _do_all(runtime: Runtime, word: _Word, chosen: list[str], *, done: str) -> None:
+    left = []
     for job_id in chosen:
         with runtime.database.write() as tx:
-            drop_job(tx, job_id, actor=actor(), now=runtime.clock())
-    say(f"{len(chosen)} dropped")
+            if not word(tx, job_id, actor=actor(), now=runtime.clock()):
+                left.append(job_id)
+    say(f"{len(chosen) - len(left)} {done}")
+    if left:
+        raise Failed(f"a worker is at it, or has just done it: {', '.join(left)}")
 
 
 def _chosen(
@@ -109,7 +119,7 @@ def _chosen(
     """Return the jobs that a command is about: named ones that are there, or all of a kind."""
     is_of_all = all_dead or all_waiting
     if bool(job_ids) == is_of_all or (client and not is_of_all):
-        raise click.UsageError("name jobs, or say --all-dead (of one receiver: and --client)")
+        raise click.UsageError("name jobs, or say --all-dead (of one receiver: and --client ID)")
     if all_waiting and not client:
         raise click.UsageError("--all-waiting goes with --client: changes of ours must not go")
     with runtime.database.read() as tx:

@@ -57,6 +57,7 @@ _RELEASE = Statement(
     "UPDATE jobs SET state = 'ready', claimed_until = NULL, attempts = attempts - 1"
     " WHERE id = :id AND state = 'running'"
 )
+_DROP = Statement("DELETE FROM jobs WHERE id = :id AND state <> 'running'")
 _DELAY = Statement(
     "UPDATE jobs SET state = 'ready', not_before = :not_before, claimed_until = NULL,"
     " last_error = :error, refusals = refusals + :refusals WHERE id = :id"
@@ -259,6 +260,11 @@ def forget_dead(tx: Transaction, *, before: datetime) -> int:
 def revive(tx: Transaction, job_id: str, *, now: datetime) -> bool:
     """Let a job begin anew, at once; False if there is none, or a worker is at it."""
     return tx.run(_REVIVE, {"id": job_id, "now": to_micros(now)}) == 1
+
+
+def drop(tx: Transaction, job_id: str) -> bool:
+    """Forget a job that nobody is to do; False if there is none, or a worker is at it."""
+    return tx.run(_DROP, {"id": job_id}) == 1
 
 
 def lag(tx: Transaction, *, now: datetime) -> timedelta:

@@ -2,7 +2,6 @@
 
 from datetime import datetime
 
-from pdp.domain.errors import NotFound
 from pdp.domain.events import Action, Event
 from pdp.store import audit, jobs
 from pdp.store.database import Transaction
@@ -10,26 +9,21 @@ from pdp.store.jobs import StoredJob
 
 
 def retry_job(tx: Transaction, job_id: str, *, actor: str, now: datetime) -> bool:
-    """Let a job begin anew, at once; False if a worker is at it, NotFound if there is none."""
-    job = _job(tx, job_id)
-    if not jobs.revive(tx, job_id, now=now):
+    """Let a job begin anew, at once; False if a worker is at it, or has done it meanwhile."""
+    job = jobs.get(tx, job_id)
+    if job is None or not jobs.revive(tx, job_id, now=now):
         return False
     _tell(tx, Action.JOB_RETRIED, job, actor=actor, now=now)
     return True
 
 
-def drop_job(tx: Transaction, job_id: str, *, actor: str, now: datetime) -> None:
-    """Let a job go that nobody is to carry out any more; NotFound if there is none."""
-    job = _job(tx, job_id)
-    jobs.finish(tx, job_id)
-    _tell(tx, Action.JOB_DROPPED, job, actor=actor, now=now)
-
-
-def _job(tx: Transaction, job_id: str) -> StoredJob:
+def drop_job(tx: Transaction, job_id: str, *, actor: str, now: datetime) -> bool:
+    """Let a job go; False if a worker is at it, or has done it meanwhile."""
     job = jobs.get(tx, job_id)
-    if job is None:
-        raise NotFound("job", job_id)
-    return job
+    if job is None or not jobs.drop(tx, job_id):
+        return False
+    _tell(tx, Action.JOB_DROPPED, job, actor=actor, now=now)
+    return True
 
 
 def _tell(tx: Transaction, action: Action, job: StoredJob, *, actor: str, now: datetime) -> None:

@@ -1,5 +1,6 @@
 """Deliveries side by side, a few for each receiver: one that is slow or away holds up itself alone.
 
+A dozen that hang at the same moment may still hold others up, once: then they rest.
 A receiver that fails rests, longer with each failure in a row, and is then tried with one delivery:
 its backlog costs neither threads nor claims meanwhile.
 """

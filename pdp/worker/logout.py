@@ -56,7 +56,7 @@ def deliver_logout(runtime: Runtime, job: ClaimedJob) -> Result:
         return failed
     metrics.logout_delivered(client.id, "delivered")
     metrics.signal_enforced(acknowledged_at - logout.receiver.committed_at)
-    return Done()
+    return Done(is_answered=True)
 
 
 def logout_token(
@@ -94,7 +94,11 @@ def _post(outbound: Outbound, uri: str, token: str) -> Failed | None:
     if answer.status in {200, 204}:
         return None
     if answer.status == 400:  # noqa: PLR2004  §2.8
-        return Failed("the receiver answered 400: it could not log out", TRIES_AFTER_REFUSAL)
+        return Failed(
+            "the receiver answered 400: it could not log out",
+            TRIES_AFTER_REFUSAL,
+            is_answered=True,
+        )
     return Failed(f"the receiver answered {answer.status}, not 200", receiver_is_down=True)
 
 

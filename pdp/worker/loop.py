@@ -23,7 +23,7 @@ from pdp.usecases.follow_ups import UnreadableJob
 from pdp.worker.back_off import back_off
 from pdp.worker.jobs import JOBS, Run
 from pdp.worker.lanes import LONGEST_QUEUE, Lanes
-from pdp.worker.result import Failed, Result
+from pdp.worker.result import Done, Failed, Result
 from pdp.worker.timers import Timers, given_up
 
 #: Without a nudge a job waits for half of this on average. Asking is one read by an index.
@@ -144,10 +144,14 @@ class Worker:
             self._give_back(job)
             return
         result = self._run(job, run)
-        if isinstance(result, Failed) and result.receiver_is_down:
-            self._lanes.failed(job.receiver, now=self._runtime.clock(), chance=self._chance())
-        elif result is not None:
-            self._lanes.answered(job.receiver)
+        match result:
+            case Failed(receiver_is_down=True):
+                self._lanes.failed(job.receiver, now=self._runtime.clock(), chance=self._chance())
+            case Done(is_answered=True) | Failed(is_answered=True):
+                self._lanes.answered(job.receiver)
+            case _:
+                # Nobody was asked: that says nothing of the receiver.
+                pass
         self._settle(job, result)
 
     def _give_back(self, job: ClaimedJob) -> None:
@@ -163,7 +167,7 @@ class Worker:
         try:
             return run(self._runtime, job)
         except UnreadableJob as error:
-            return Failed(str(error), tries=1)
+            return Failed(str(error), tries=1)  # it will not become readable
         except Unavailable as error:
             _log.warning("worker.database.missed", job=job.id, reason=str(error))
             return None

@@ -1,5 +1,7 @@
 """What waits to be delivered, and what was given up: an operator sees it, and has a word on it."""
 
+from datetime import datetime
+
 import pytest
 
 from pdp.store import jobs
@@ -38,7 +40,7 @@ def test_a_job_that_was_given_up_begins_anew(shell, given_up):
     (ready,) = shell.result("job", "list", "--client", "wiki")
     assert "1 to be tried at once" in told
     assert (ready["state"], ready["attempts"]) == ("ready", 0)
-    assert ready["since"] > NOW.isoformat()
+    assert datetime.fromisoformat(ready["since"]) > NOW
     (event,) = shell.result("audit", "list", "--kind", "job")
     assert (event["action"], event["object"]) == ("job.retried", given_up["wiki"])
 

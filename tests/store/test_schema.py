@@ -53,6 +53,19 @@ def test_logouts_that_wait_are_for_their_client_after_the_upgrade_and_there_befo
         assert [each.receiver for each in jobs.list_some(tx)] == ["wiki"]
 
 
+@pytest.mark.parametrize("payload", ["not json", "[]", "{}", '{"client": 7}'])
+def test_a_job_that_cannot_be_read_keeps_nobody_from_upgrading(database: Database, payload: str):
+    with database.write() as tx:
+        jobs.enqueue(tx, "deliver-logout", {}, now=NOW)
+    schema.downgrade(database.engine, "0001")
+    with database.engine.connect() as connection:
+        connection.execute(sa.text("UPDATE jobs SET payload = :payload"), {"payload": payload})
+    schema.upgrade(database.engine)
+
+    with database.read() as tx:
+        assert [each.receiver for each in jobs.list_some(tx)] == [jobs.NOBODY]
+
+
 def test_a_migration_may_take_longer_than_a_statement_of_the_server(postgresql_url: str):
     impatient = Database.open(
         postgresql_url, busy_timeout=timedelta(milliseconds=100), grace=timedelta(0)

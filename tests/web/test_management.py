@@ -130,7 +130,8 @@ def test_a_source_that_is_disabled_is_not_silent(database, clock):
     with database.write() as tx:
         sources.set_disabled(tx, SOURCE, NOW)
 
-    assert b'source="edr"' not in _get(Management(runtime), "/metrics")[1].split(b"# HELP")[-1]
+    series = b"pdp_source_last_delivery_timestamp_seconds{"
+    assert series not in _get(Management(runtime), "/metrics")[1]
 
 
 def test_metrics_are_told_while_the_database_is_down(database, clock, tmp_path):

@@ -49,6 +49,20 @@ def test_a_receiver_that_failed_rests_and_is_then_tried_with_one(lanes):
     assert lanes.room("mail", NOW) == FULL
 
 
+def test_a_receiver_that_rested_is_tried_with_one_at_a_time(lanes):
+    go_on = threading.Event()
+
+    def waiting():
+        go_on.wait(20)
+
+    lanes.failed("wiki", now=NOW, chance=1.0)
+    lanes.start("wiki", waiting)
+    room = lanes.room("wiki", NOW + SECOND)
+    go_on.set()
+
+    assert room == 0
+
+
 def test_failures_at_the_same_time_are_one(lanes):
     for _ in range(5):
         lanes.failed("wiki", now=NOW, chance=1.0)

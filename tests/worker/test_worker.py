@@ -9,13 +9,14 @@ from urllib.parse import parse_qs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
 from pdp.domain.compliance import Compliance
-from pdp.domain.ids import ClientId, SessionId, SubjectId
+from pdp.domain.ids import ClientId, SessionId, SourceId, SubjectId
 from pdp.domain.signal import DeviceName, NameKind, RiskLevel
 from pdp.jose.tokens import Refusal, verify_jwt
 from pdp.policy.rules import SILENT
-from pdp.store import exposures, jobs, signals
+from pdp.store import exposures, jobs, signals, sources
 from pdp.store.database import Statement
 from pdp.store.exposures import Receiver
 from pdp.store.jobs import CLAIM
@@ -32,7 +33,7 @@ from pdp.worker.timers import (
     review_overdue,
     take_back_jobs,
 )
-from tests.builders import NOW, SOURCE
+from tests.builders import NOW, SOURCE, WEBHOOK_SECRET, FrozenClock
 from tests.deployment import (
     RULES,
     a_calm,
@@ -107,6 +108,11 @@ def _move(runtime, uri):
         tx.run(Statement("UPDATE generations SET value = value + 1"), {})
 
 
+def _given_up(client):
+    labels = {"client": client, "result": "given-up"}
+    return REGISTRY.get_sample_value("pdp_logout_deliveries_total", labels) or 0
+
+
 def _tried(runtime):
     return sum(attempts for _, _, attempts, _ in _jobs(runtime))
 
@@ -148,6 +154,42 @@ def test_a_receiver_is_told_with_a_logout_token_and_its_answer_is_noted(database
     assert "nonce" not in claims
     assert (window.sent_at, window.acknowledged_at) == (NOW, NOW)
     assert _jobs(runtime) == []
+
+
+def test_the_time_of_sending_is_before_that_of_the_acknowledgement_and_both_are_counted(database):
+    class Ticking(FrozenClock):
+        def __call__(self):
+            self.advance(timedelta(seconds=1))
+            return super().__call__()
+
+    delivered = "pdp_logout_deliveries_total", {"client": "ticking", "result": "delivered"}
+    with peer(answering(OK)) as receiver:
+        client = a_client("ticking", backchannel_logout_uri=_uri(receiver))
+        runtime = a_deployment(database, Ticking(NOW), client)
+        ada = _turn_bad(runtime, "ticking")
+        before = REGISTRY.get_sample_value("pdp_signal_to_enforcement_seconds_count") or 0
+        _work(runtime)
+
+    with database.read() as tx:
+        (window,) = exposures.of_device(tx, ada.device)
+    assert window.sent_at is not None
+    assert window.acknowledged_at is not None
+    assert NOW < window.sent_at < window.acknowledged_at
+    assert REGISTRY.get_sample_value(*delivered) == 1
+    assert REGISTRY.get_sample_value("pdp_signal_to_enforcement_seconds_count") == before + 1
+
+
+def test_a_logout_that_was_refused_for_good_is_counted_as_given_up(database, clock):
+    with peer(answering(REFUSED)) as receiver:
+        client = a_client("refusing", backchannel_logout_uri=_uri(receiver))
+        runtime = a_deployment(database, clock, client)
+        before = _given_up("refusing")
+        _turn_bad(runtime, "refusing")
+        for _ in range(5):
+            _work(runtime)
+            clock.advance(LONGEST_BACK_OFF)
+
+    assert _given_up("refusing") == before + 1
 
 
 def test_a_logout_token_is_sent_as_a_form(database, clock):
@@ -291,7 +333,8 @@ def test_what_nobody_ever_tried_is_tried_however_late(database, clock):
     with peer(answering(OK)) as receiver:
         client = a_client("wiki", backchannel_logout_uri=_uri(receiver))
         runtime = a_deployment(database, clock, client)
-        _turn_bad(runtime, "wiki")
+        with database.write() as tx:
+            follow_up(tx, _logout("wiki", "ses_ada"), now=NOW)
         clock.advance(PATIENCE * 3)
         clean_up(runtime)
         _work(runtime)
@@ -500,6 +543,20 @@ def test_a_job_that_cannot_be_read_is_kept_for_people_and_holds_nothing_up(
     ((_, state, attempts, last_error),) = _jobs(runtime)
     assert (state, attempts) == ("dead", 1)
     assert error in last_error
+
+
+def test_a_busy_source_takes_no_other_ones_last_word_away(database, clock):
+    runtime = a_deployment(database, clock)
+    quiet = SourceId("mdm")
+    with database.write() as tx:
+        sources.add(tx, runtime.envelope, quiet, adapter="generic", secret=WEBHOOK_SECRET, now=NOW)
+    ingest(database, a_calm("evt-1", source=quiet), delivery_id="quiet", source_id=quiet)
+    ingest(database, a_calm("evt-2"), delivery_id="busy", now=NOW + timedelta(hours=1))
+    clock.advance(timedelta(days=30))
+    clean_up(runtime)
+
+    with database.read() as tx:
+        assert signals.last_received(tx)[quiet] == NOW
 
 
 def test_the_last_delivery_of_a_source_tells_since_when_it_is_silent(database, clock):
