@@ -7,7 +7,7 @@ import click
 
 from pdp.cli.context import pass_runtime
 from pdp.cli.invocation import Output, current
-from pdp.cli.output import printable, say, show
+from pdp.cli.output import lines_of, printable, say, show
 from pdp.cli.parameters import in_period, period
 from pdp.cli.people import find_pseudonym
 from pdp.domain.access import Facts, Outcome
@@ -96,11 +96,12 @@ def show_decision(runtime: Runtime, decision_id: str) -> None:
         explained = explain_decision(tx, decision_id)
         people = _people(tx, [explained.record])
         cures = name_cures(tx, explained, now=runtime.clock())
-    record = _record(explained.record, people)
+    record, facts = _record(explained.record, people), _facts(explained.record.facts)
     if current().output is not Output.TABLE:
-        show({**record, "policies": _traces(explained.explanation), "cures": _cures(cures)})
+        traces = _traces(explained.explanation)
+        show({**record, "facts": facts, "policies": traces, "cures": _cures(cures)})
     else:
-        show(record)
+        show({**record, "facts": lines_of(facts)})
         _tell_trace(explained.explanation)
         _tell_cures(cures)
     _warn(explained)
@@ -128,7 +129,6 @@ def _record(record: DecisionRecord, people: Mapping[SubjectId, str]) -> dict[str
         "report_only": [f"{policy}: {outcome}" for policy, outcome in record.report_only],
         "policy_version": record.policy_version,
         "repeats": record.repeats,
-        "facts": _facts(record.facts),
     }
 
 
