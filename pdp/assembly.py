@@ -18,6 +18,7 @@ from pdp.store.database import Database
 from pdp.store.decision_log import DecisionLog
 from pdp.store.engine import DRIVER_ERRORS
 from pdp.store.envelope import Envelope
+from pdp.store.outage import outage
 from pdp.usecases.configuration import Configurations
 from pdp.usecases.passwords import Passwords
 
@@ -103,6 +104,6 @@ def sealing_keys(database: Database) -> frozenset[str]:
         with database.read() as tx:
             return signing_keys.sealed_by(tx)
     except DRIVER_ERRORS as error:
-        raise Unavailable("the database does not answer") from error
+        raise Unavailable(outage(error)) from error
     finally:
         database.close()

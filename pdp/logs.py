@@ -9,10 +9,11 @@ import re
 import sys
 import threading
 from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 from contextvars import ContextVar
 from functools import lru_cache
 from types import TracebackType
-from typing import Any, Final, TextIO
+from typing import Any, Final, TextIO, cast
 
 import structlog
 from structlog.typing import Processor
@@ -50,12 +51,31 @@ _DEEPEST: Final = 6
 _SHORTEST_SECRET: Final = 8
 
 
+class _Lines:
+    """Writes lines where somebody may read them; where nobody can, they are lost.
+
+    A terminal that was closed, a pipe without a reader or a full disk must not keep a server from
+    what it has to do, ending clean included.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+
 def configure(level: str, stream: TextIO | None = None) -> None:
     """Write lines of `level` (`debug`, `info`, `warning`, `error`) and above to `stream`.
 
     The default is stderr. Lines of libraries, made with the standard `logging`, go the same way.
     """
-    stream = stream or sys.stderr
+    stream = cast("TextIO", _Lines(stream or sys.stderr))
     least = logging.getLevelNamesMapping()[level.upper()]
     ours: list[Processor] = [
         _with_request_id,

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable
 from datetime import timedelta
 from functools import lru_cache
+from pathlib import Path
 from typing import Final
 
 from prometheus_client import (
@@ -21,7 +22,7 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.metrics_core import GaugeMetricFamily
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
@@ -30,6 +31,8 @@ CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 _FAST: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _TINY: Final = (0.000005, 0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.01, 0.1)
 _SLOW: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900)
+#: What each file of counters begins with: how much of it is used.
+_HEADER_BYTES: Final = 8
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -166,9 +169,32 @@ class _AsOfNow(Collector):
         return self._gauges
 
 
+class _WhatIsCounted(MultiProcessCollector, Collector):
+    """Adds up the files of all processes but those that hold nothing yet.
+
+    A process makes its file first and writes to it then: one that was killed between leaves an
+    empty file, which the base takes for a broken one.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def collect(self) -> Iterable[Metric]:
+        files = [str(path) for path in self._folder.glob("*.db") if _holds_counts(path)]
+        merged: Iterable[Metric] = self.merge(files)  # type: ignore[no-untyped-call]
+        return merged
+
+
+def _holds_counts(path: Path) -> bool:
+    try:
+        return path.stat().st_size >= _HEADER_BYTES
+    except FileNotFoundError:
+        return False
+
+
 def _registry() -> CollectorRegistry:
-    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+    if (folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR")) is None:
         return REGISTRY
     everybody = CollectorRegistry()
-    MultiProcessCollector(everybody)  # type: ignore[no-untyped-call]
+    everybody.register(_WhatIsCounted(Path(folder)))
     return everybody

@@ -95,6 +95,10 @@ def postgresql_server(*, fsync: Literal["on", "off"] = "off") -> Iterator[str]:
             check=False,
         )
         assert made.returncode == 0, made.stderr
+        # Whoever is in this group is asked for a password; the first line that fits counts.
+        rules = home / "data" / "pg_hba.conf"
+        asked = "host all +asked_for_password 127.0.0.1/32 scram-sha-256\n"
+        rules.write_text(asked + rules.read_text("utf-8"), "utf-8")
         command = [postgres, "-D", str(home / "data"), "-k", str(home), "-p", str(port)]
         command += ["-c", "listen_addresses=127.0.0.1", "-c", "max_connections=100"]
         command += ["-c", f"fsync={fsync}"]

@@ -58,6 +58,6 @@ def main(context: click.Context, config: Path | None, output: str) -> None:
     """Pratique: sign people in on devices with a clean bill of health.
 
     Exit codes: 0 done, 1 unexpected, 2 usage or configuration, 3 a policy does not compile,
-    4 policy tests failed, 5 denied.
+    4 policy tests failed, 5 denied, 130 interrupted.
     """
     context.obj = Invocation.begin(config, Output(output))

@@ -7,7 +7,8 @@ import click
 from pdp.cli.context import pass_runtime
 from pdp.cli.invocation import actor
 from pdp.cli.output import say, show
-from pdp.cli.user import find_person, open_account, password_option
+from pdp.cli.people import find_person
+from pdp.cli.user import open_account, password_option
 from pdp.runtime import Runtime
 from pdp.store import subjects
 from pdp.usecases import accounts

@@ -13,6 +13,7 @@ from pdp.cli.settings_report import read_settings
 from pdp.runtime import Runtime
 from pdp.settings import Settings
 from pdp.store import schema
+from pdp.store.outage import cure, outage
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -25,7 +26,7 @@ def opened_runtime() -> Iterator[Runtime]:
     try:
         yield runtime
     except sa.exc.OperationalError as error:
-        raise _down() from error
+        raise _down(error) from error
     finally:
         runtime.close()
 
@@ -46,14 +47,11 @@ def check_schema(runtime: Runtime) -> None:
     try:
         schema.check(runtime.database.engine)
     except sa.exc.OperationalError as error:
-        raise _down() from error
+        raise _down(error) from error
 
 
-def _down() -> Unexpected:
-    # The driver's text is left out: it may hold the URL with its password.
-    return Unexpected(
-        "the database does not answer: start it, or mend database.url (`pdp config show`)"
-    )
+def _down(error: Exception) -> Unexpected:
+    return Unexpected(f"{outage(error)}: {cure(error)} (`pdp config show`)")
 
 
 def pass_runtime(command: Callable[Concatenate[Runtime, P], R]) -> Callable[P, R]:

@@ -7,14 +7,15 @@ import click
 
 from pdp.cli.context import pass_runtime
 from pdp.cli.invocation import Output, current
-from pdp.cli.output import printable, say, show
+from pdp.cli.output import lines_of, printable, say, show
 from pdp.cli.parameters import in_period, period
+from pdp.cli.people import find_pseudonym
 from pdp.domain.access import Facts, Outcome
-from pdp.domain.ids import SubjectId
-from pdp.domain.subject import normalise_username
+from pdp.domain.errors import NotFound
+from pdp.domain.ids import ClientId, SubjectId
 from pdp.policy.explain import ConditionTrace, Explanation, PolicyTrace
 from pdp.runtime import Runtime
-from pdp.store import decisions, subjects
+from pdp.store import clients, decisions, subjects
 from pdp.store.database import Transaction
 from pdp.store.decisions import DecisionRecord, facts_out
 from pdp.usecases.explain_decision import ExplainedDecision, explain_decision
@@ -49,7 +50,7 @@ def list_decisions(  # noqa: PLR0917  each option is one filter
     with runtime.database.read() as tx:
         found = decisions.recent(
             tx,
-            subject_id=_subject_id(tx, subject),
+            subject_id=find_pseudonym(tx, subject) if subject else "",
             device_id=device_id,
             client_id=client_id,
             outcome=outcome or "",
@@ -57,6 +58,8 @@ def list_decisions(  # noqa: PLR0917  each option is one filter
             count=count,
         )
         people = _people(tx, found)
+        if client_id and not found and ClientId(client_id) not in clients.load_all(tx):
+            raise NotFound("client", client_id)
     show(
         [
             {
@@ -74,6 +77,11 @@ def list_decisions(  # noqa: PLR0917  each option is one filter
             for each in found
         ]
     )
+    if subject and not found:
+        say(
+            "sign-ins that failed before a decision (password, code, account disabled) are in"
+            f" `pdp audit list --user {subject}`"
+        )
 
 
 @decision.command("show")
@@ -88,20 +96,15 @@ def show_decision(runtime: Runtime, decision_id: str) -> None:
         explained = explain_decision(tx, decision_id)
         people = _people(tx, [explained.record])
         cures = name_cures(tx, explained, now=runtime.clock())
-    record = _record(explained.record, people)
+    record, facts = _record(explained.record, people), _facts(explained.record.facts)
     if current().output is not Output.TABLE:
-        show({**record, "policies": _traces(explained.explanation), "cures": _cures(cures)})
+        traces = _traces(explained.explanation)
+        show({**record, "facts": facts, "policies": traces, "cures": _cures(cures)})
     else:
-        show(record)
+        show({**record, "facts": lines_of(facts)})
         _tell_trace(explained.explanation)
         _tell_cures(cures)
     _warn(explained)
-
-
-def _subject_id(tx: Transaction, name: str) -> str:
-    """Return a person's pseudonym; a name that nobody bears may be one of somebody erased."""
-    found = subjects.find(tx, normalise_username(name)) if name else None
-    return name if found is None else found.id
 
 
 def _people(tx: Transaction, records: Iterable[DecisionRecord]) -> dict[SubjectId, str]:
@@ -126,7 +129,6 @@ def _record(record: DecisionRecord, people: Mapping[SubjectId, str]) -> dict[str
         "report_only": [f"{policy}: {outcome}" for policy, outcome in record.report_only],
         "policy_version": record.policy_version,
         "repeats": record.repeats,
-        "facts": _facts(record.facts),
     }
 
 

@@ -1,7 +1,7 @@
 """Exit codes, and what a domain error becomes on the command line.
 
 0 done, 1 unexpected, 2 usage or configuration, 3 a policy does not compile, 4 policy tests
-failed, 5 denied.
+failed, 5 denied, 130 interrupted.
 """
 
 from typing import IO, Any, ClassVar, Final
@@ -52,6 +52,12 @@ class Denied(Failed):
     """The server understood, and said no."""
 
     exit_code: ClassVar[int] = 5
+
+
+class Interrupted(Failed):
+    """Somebody pressed Ctrl-C; shells say it by this code, too."""
+
+    exit_code: ClassVar[int] = 130
 
 
 def failure_of(error: DomainError) -> Failed:

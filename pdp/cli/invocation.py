@@ -35,8 +35,12 @@ class Invocation:
 def current() -> Invocation:
     """Return the invocation that the running command belongs to."""
     context = click.get_current_context(silent=True)
-    found = None if context is None else context.find_object(Invocation)
-    return found if found is not None else Invocation(None, Output.TABLE)
+    if context is None:
+        return Invocation(None, Output.TABLE)
+    found = context.find_object(Invocation)
+    # While the command is still being loaded there are the options, and nothing made of them.
+    output = context.find_root().params.get("output", Output.TABLE)
+    return found if found is not None else Invocation(None, Output(output))
 
 
 def actor() -> str:

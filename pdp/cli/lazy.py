@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from pdp.cli.failures import Failed, failure_of
+from pdp.cli.failures import Failed, Interrupted, failure_of
 from pdp.domain.errors import DomainError
 
 
@@ -40,11 +40,13 @@ class LazyGroup(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command; a domain error ends it with its own exit code."""
+        """Run the command; a domain error, and Ctrl-C, end it with their own exit codes."""
         try:
             return super().invoke(ctx)
         except DomainError as error:
             raise failure_of(error) from error
+        except KeyboardInterrupt as error:
+            raise Interrupted("interrupted") from error
 
 
 def _imported(module: str) -> ModuleType:

@@ -1,10 +1,14 @@
 """Serves the management address from threads of the supervisor."""
 
+import io
 import socket
+import sys
 import threading
 from socketserver import TCPServer, ThreadingMixIn
-from typing import Final
+from typing import Final, TextIO
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+import structlog
 
 from pdp.runtime import Runtime
 from pdp.web.management import Management
@@ -12,10 +16,26 @@ from pdp.web.management import Management
 _READ_SECONDS: Final = 10
 _LOOK_EVERY: Final = 0.1
 
+_log: Final = structlog.get_logger("pdp.management")
+
+
+class _Line(io.StringIO):
+    """Becomes one log line when it is flushed, as after each traceback."""
+
+    def flush(self) -> None:
+        if told := self.getvalue():
+            _log.error("management.request.failed", exception=told)
+            self.seek(0)
+            self.truncate()
+
 
 class _Handler(WSGIRequestHandler):
     # A connection that says nothing is closed.
     timeout = _READ_SECONDS
+
+    def get_stderr(self) -> TextIO:
+        """Return what the server writes the traceback of a failed request to."""
+        return _Line()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base's name
         """Log nothing: probes come every second."""
@@ -36,6 +56,16 @@ class _Server(ThreadingMixIn, WSGIServer):
         TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
         self.setup_environ()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Make a line of ours of a connection that failed, where the base prints a traceback."""
+        del request
+        error = sys.exception()
+        if isinstance(error, OSError):
+            # It went away, or said nothing in time.
+            _log.debug("management.connection.lost", peer=client_address, exc_info=error)
+        else:
+            _log.error("management.connection.failed", peer=client_address, exc_info=error)
 
 
 class _ServerOverIPv6(_Server):

@@ -77,6 +77,12 @@ def _show_record(record: Record) -> None:
             click.echo(f"{'':{width}}  {line}")
 
 
+def lines_of(record: Record) -> str:
+    """Return a line for each member of a record that is a member itself: for tables."""
+    cells = ((name, _cell(value).replace("\n", " ")) for name, value in record.items())
+    return "\n".join(f"{name}: {cell}" for name, cell in cells)
+
+
 def _label(name: str, width: int) -> str:
     return click.style(f"{name:{width}}", bold=True)
 

@@ -11,8 +11,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import FrameType
 from typing import Final
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -33,6 +34,21 @@ def die_with(parent: int) -> None:
     # It may have died before the kernel was asked.
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def stop_when_told(stop: Callable[[], None]) -> None:
+    """Call `stop` on SIGTERM, on Ctrl-C, and when the terminal is closed (SIGHUP).
+
+    Whoever wants a process to outlive its terminal has it ignore that (`nohup`): it stays so.
+    """
+
+    def told(_number: int, _frame: FrameType | None) -> None:
+        stop()
+
+    signal.signal(signal.SIGTERM, told)
+    signal.signal(signal.SIGINT, told)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, told)
 
 
 def keep_loaded() -> None:

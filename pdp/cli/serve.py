@@ -30,7 +30,7 @@ PARTS = ("http", "worker")
     help="Only this part, beside the management address; both, if left out.",
 )
 def serve(parts: tuple[str, ...]) -> None:
-    """Run HTTP server, worker and management address until SIGTERM or Ctrl-C."""
+    """Run HTTP server, worker and management address until SIGTERM, Ctrl-C or hang-up."""
     settings = read_settings()
     with own_folder() as fresh:
         folder = Path(os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(fresh)))

@@ -1,14 +1,13 @@
 """Runs the parts of `pdp serve`: looks whether they can run, starts, watches and stops them."""
 
 import os
-import signal
 import socket
 import ssl
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
 import click
@@ -19,7 +18,7 @@ from pdp.cli.context import built_runtime, check_schema
 from pdp.cli.failures import Failed, Unexpected
 from pdp.cli.invocation import Output, current
 from pdp.cli.management import ManagementServer
-from pdp.cli.processes import Child, Family, keep_loaded
+from pdp.cli.processes import Child, Family, keep_loaded, stop_when_told
 from pdp.runtime import Runtime
 from pdp.settings import Settings
 from pdp.usecases.check_readiness import Check
@@ -40,7 +39,7 @@ _log = structlog.get_logger("pdp.serve")
 
 
 def run(settings: Settings, parts: Sequence[str]) -> None:
-    """Serve until SIGTERM or SIGINT; Failed, naming cause and cure, if that cannot be."""
+    """Serve until SIGTERM, Ctrl-C or hang-up; Failed, naming cause and cure, if that cannot be."""
     logs.configure(settings.logging.level)
     logs.take_over()
     check_listening(settings, parts)
@@ -104,12 +103,7 @@ def check_deployment(runtime: Runtime) -> None:
 
 def _supervise(runtime: Runtime, parts: Sequence[str]) -> None:
     stopping = threading.Event()
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        stopping.set()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    stop_when_told(stopping.set)
     supervised = ("--supervisor", str(os.getpid()))
     command = (sys.executable, "-m", "pdp", "--output", Output.JSON)
     children = [Child(name, [*command, name, *supervised]) for name in parts]
@@ -153,7 +147,9 @@ def _watch(settings: Settings, family: Family, stopping: threading.Event) -> Non
     while not stopping.wait(_WATCH_EVERY):
         if not is_announced and _answers(settings, family):
             is_announced = True
-            _announce(settings, family)
+            # A terminal that was closed meanwhile: that ends it, and clean.
+            with suppress(OSError):
+                _announce(settings, family)
         for death in family.revive():
             _log.error(
                 "server.part.died",

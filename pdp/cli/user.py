@@ -10,7 +10,8 @@ from pdp.cli.context import pass_runtime
 from pdp.cli.failures import Failed
 from pdp.cli.invocation import actor
 from pdp.cli.output import say, show
-from pdp.domain.errors import NotFound, Unavailable
+from pdp.cli.people import find_person
+from pdp.domain.errors import Unavailable
 from pdp.domain.ids import SessionId
 from pdp.domain.subject import FieldRefused, Subject, normalise_username
 from pdp.runtime import Runtime
@@ -209,14 +210,6 @@ def remove_groups(runtime: Runtime, username: str, groups: tuple[str, ...]) -> N
             tx, found.id, frozenset(groups), actor=actor(), now=runtime.clock()
         )
     _tell_groups(found, changed, "was in none of them")
-
-
-def find_person(tx: Transaction, username: str) -> Subject:
-    """Return the person of this username, in any spelling; NotFound if there is none."""
-    found = subjects.find(tx, normalise_username(username))
-    if found is None:
-        raise NotFound("user", username)
-    return found
 
 
 def registered_clients(tx: Transaction) -> RegisteredClients:

@@ -1,13 +1,10 @@
 """`pdp worker`: carries out what changes ask for, until told to stop."""
 
-import signal
-from types import FrameType
-
 import click
 
 from pdp import logs
 from pdp.cli.context import pass_runtime
-from pdp.cli.processes import die_with, keep_loaded
+from pdp.cli.processes import die_with, keep_loaded, stop_when_told
 from pdp.runtime import Runtime
 from pdp.worker.loop import THREADS, Worker
 
@@ -27,10 +24,5 @@ def worker(runtime: Runtime, threads: int, supervisor: int | None) -> None:
     logs.take_over()
     keep_loaded()
     running = Worker(runtime, threads=threads)
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        running.stop()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    stop_when_told(running.stop)
     running.run()

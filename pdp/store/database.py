@@ -23,6 +23,7 @@ from pdp.store.deadline import GRACE, CommitUnheard
 from pdp.store.engine import DRIVER_ERRORS, engine_options, prepare_connections
 from pdp.store.group_commit import GroupCommit, GroupedWork
 from pdp.store.links import Link, Row, Statement, Value, link_to
+from pdp.store.outage import outage
 from pdp.store.writer_lock import WriterLock
 
 __all__ = ["Database", "Reading", "Row", "Statement", "Transaction", "Value"]
@@ -321,7 +322,7 @@ class Database:
         self._raise_if_ours(error.orig if isinstance(error, sa.exc.DBAPIError) else error)
         if isinstance(error, CommitUnheard):
             return OutcomeUnknown(str(error))
-        return Unavailable("the database does not answer")
+        return Unavailable(outage(error))
 
     def _raise_if_ours(self, error: BaseException | None) -> None:
         """Raise what is a mistake in our SQL; drop connections that the outage broke."""

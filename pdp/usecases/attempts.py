@@ -10,6 +10,7 @@ from datetime import datetime
 from ipaddress import IPv6Address, ip_address
 from typing import Final
 
+from pdp import logs
 from pdp.domain.ids import SubjectId
 from pdp.ephemeral.rate_limit import Limited, RateLimiter
 from pdp.settings import SignInSettings
@@ -24,11 +25,12 @@ class Attempt:
 
     account: str
     address: str
+    subject: SubjectId | None = None
 
 
 def attempt_at(subject_id: SubjectId, address: str) -> Attempt:
     """Return an attempt at the account of a known person."""
-    return Attempt(f"account:{subject_id}", f"address:{network_of(address)}")
+    return Attempt(f"account:{subject_id}", f"address:{network_of(address)}", subject_id)
 
 
 def attempt_at_unknown(username: str, address: str) -> Attempt:
@@ -43,14 +45,16 @@ def count(
     """Count an attempt before it is made; Limited means that it must not be made.
 
     Counting comes first, so that guesses made at the same time cannot slip past the limit
-    together; `forgive` takes back what turned out right.
+    together; `forgive` takes back what turned out right. The line about the request's answer names
+    the limit, `account` or `address`, and the person if there is one.
     """
     counted: list[str] = []
-    for key, limit in _keys(attempt, limits):
+    for name, key, limit in _keys(attempt, limits):
         answer = limiter.hit(key, limit=limit, window=limits.window, now=now)
         if isinstance(answer, Limited):
             for other in counted:
                 limiter.take_back(other, window=limits.window, now=now)
+            _note(name, attempt.subject)
             return answer
         counted.append(key)
     return None
@@ -63,15 +67,21 @@ def forgive(
 
     Clearing the counter would give whoever knows the password endless tries at the code.
     """
-    for key, _ in _keys(attempt, limits):
+    for _, key, _ in _keys(attempt, limits):
         limiter.take_back(key, window=limits.window, now=now)
 
 
-def _keys(attempt: Attempt, limits: SignInSettings) -> tuple[tuple[str, int], ...]:
+def _keys(attempt: Attempt, limits: SignInSettings) -> tuple[tuple[str, str, int], ...]:
     return (
-        (attempt.address, limits.attempts_per_address),
-        (attempt.account, limits.attempts),
+        ("address", attempt.address, limits.attempts_per_address),
+        ("account", attempt.account, limits.attempts),
     )
+
+
+def _note(limit: str, subject: SubjectId | None) -> None:
+    logs.note("limit", limit)
+    if subject is not None:
+        logs.note("subject", subject)
 
 
 def network_of(address: str) -> str:

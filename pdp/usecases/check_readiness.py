@@ -10,6 +10,7 @@ from pdp.domain.errors import DomainError, Unavailable
 from pdp.store import jobs, schema
 from pdp.store.database import Database, Row, Statement
 from pdp.store.engine import DRIVER_ERRORS
+from pdp.store.outage import cure as cure_of_outage
 from pdp.store.schema import SchemaMismatch
 from pdp.usecases.configuration import Configuration, Configurations
 
@@ -82,6 +83,9 @@ def _check(name: str, look: Callable[[], tuple[bool, str]], cure: str) -> Check:
     except SchemaMismatch as error:
         return Check(name=name, ok=False, detail=error.found, cure=error.cure)
     except (DomainError, *DRIVER_ERRORS) as error:
+        # What is at hand for a database that is silent does not help with one that refuses.
+        if name == "database" and error.__cause__ is not None:
+            cure = cure_of_outage(error.__cause__)
         return Check(name=name, ok=False, detail=_told(error), cure=cure)
     return Check(name=name, ok=ok, detail=detail, cure="" if ok else cure)
 

@@ -7,7 +7,7 @@ It looks at device and person as they are now: what was mended since is no longe
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from pdp.domain.access import DeviceFacts, Outcome, Reason
@@ -26,6 +26,11 @@ from pdp.store.devices import StoredDevice
 from pdp.store.documents import DocumentKind
 from pdp.usecases.explain_decision import ExplainedDecision
 from pdp.usecases.reassess_device import assessment_at
+
+#: What of a device's story is shown with a decision: most causes are younger than a day, and the
+#: minute that the decision fell into is over then.
+_BEFORE: Final = timedelta(days=1)
+_AFTER: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +127,16 @@ def _health(case: _Case) -> Iterator[str]:
             f"nothing is open on the device now: it is {health.status.value}, its risk"
             f" {health.risk.value}"
         )
+        yield f"what was open then is told by {_story(stored, case.explained.record.at)}"
+
+
+def _story(stored: StoredDevice, decided_at: datetime) -> str:
+    """Return the command that shows what happened to the device before a decision."""
+    since, until = (
+        f"{each.astimezone(UTC):%Y-%m-%dT%H:%MZ}"
+        for each in (decided_at - _BEFORE, decided_at + _AFTER)
+    )
+    return f"pdp device show {stored.device.id} --since {since} --until {until}"
 
 
 def _open_cause(
@@ -172,7 +187,11 @@ def _identification(case: _Case) -> Iterator[str]:
     if seen is None:
         yield "no device takes part in this grant: a policy for machines must not ask for one"
     elif stored is None:
-        yield "the device is not known here: enrol it (pdp device enrol-token USER)"
+        yield "the browser showed no device known here: enrol it (pdp device enrol-token USER)"
+        yield (
+            "if it is enrolled, have it answer the code that the page shows: on the device,"
+            " pdp device assert --code CODE"
+        )
     else:
         yield (
             f"the device was known by {seen.strength.value} evidence: enrol a key or a certificate"

@@ -261,6 +261,10 @@ def test_a_decision_is_explained(shell):
     assert "unhealthy-device -> remediate: applies (true)" in told
     assert "device_compliance: true, saw not-compliant" in told
     assert "what would help against device-compliance:" in told
+    # A line for each group of facts, beside the first.
+    lines = [line.strip() for line in told.splitlines()]
+    assert any(line.startswith("device: ") and "compliance=not-compliant" in line for line in lines)
+    assert any(line.startswith("subject: ") for line in lines)
     shown = shell.result("decision", "show", "dec_1")
     assert [each["reason"] for each in shown["cures"]] == ["device-compliance"]
     trace = {each["id"]: each for each in shown["policies"]}

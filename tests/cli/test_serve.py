@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import pty
 import signal
 import socket
 import ssl
@@ -74,6 +75,13 @@ def _command(pid):
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").split("\0")
     return []
+
+
+def _handles(pid, what, number):
+    """Tell whether a process catches (`SigCgt`) or ignores (`SigIgn`) a signal."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    mask = next(line.split()[1] for line in status.splitlines() if line.startswith(what))
+    return bool(int(mask, 16) >> (number - 1) & 1)
 
 
 def _runs(pid):
@@ -160,6 +168,82 @@ def test_sigterm_ends_it_clean_and_nothing_stays(serving, settings, empty):
         if "server.stop.finished" in line
     ]
     assert [event["clean"] for event in finished] == [True]
+
+
+def test_a_terminal_that_is_closed_ends_it_clean(settings, empty):
+    ours, its = pty.openpty()
+    # The terminal is the one that it is controlled by, as when somebody typed the command.
+    process = subprocess.Popen(
+        ["setsid", "--ctty", *PDP, "serve"], stdin=its, stdout=its, stderr=its
+    )
+    os.close(its)
+    said = b""
+    while b"DEVELOPMENT PROFILE" not in said:
+        said += os.read(ours, 4096)
+    family = _family(process.pid)
+    assert len(family) >= 4
+
+    os.close(ours)
+
+    assert process.wait(timeout=30) == 0
+    assert not [pid for pid in family if _runs(pid)]
+    assert all(_is_free(port) for port in settings)
+    assert not list(empty.folder.glob("pratique-metrics-*"))
+
+
+@pytest.mark.parametrize(("before", "is_ignored"), [(["nohup"], True), ([], False)])
+@pytest.mark.usefixtures("settings")
+def test_a_closed_terminal_is_ignored_only_where_that_was_asked_for(empty, before, is_ignored):
+    log = empty.folder / "worker.log"
+    with running([*before, *PDP, "worker"], log) as process:
+        wait_until(lambda: _handles(process.pid, "SigCgt", signal.SIGTERM), process, log)
+
+        assert _handles(process.pid, "SigIgn", signal.SIGHUP) is is_ignored
+        assert _handles(process.pid, "SigCgt", signal.SIGHUP) is not is_ignored
+
+
+@pytest.mark.parametrize("words", [[], ["--output", "json"]], ids=["table", "json"])
+@pytest.mark.usefixtures("settings")
+def test_ctrl_c_while_it_starts_ends_it_without_a_traceback(empty, words, monkeypatch):
+    log = empty.folder / "serve.log"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(120)
+        port = silent.getsockname()[1]
+        monkeypatch.setenv("PDP__DATABASE__URL", f"postgresql+psycopg://127.0.0.1:{port}/x")
+        with running([*PDP, *words, "serve"], log) as process:
+            asked, _ = silent.accept()
+            process.send_signal(signal.SIGINT)
+            status = process.wait(timeout=30)
+
+    asked.close()
+    # Python kills itself by the signal where code that it made from text was interrupted.
+    assert status in {130, -signal.SIGINT}
+    assert "Traceback" not in log.read_text()
+    assert not words or json.loads(log.read_text())["problem"] == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("library", "said"),
+    [
+        ("click", ""),
+        # What the command itself needs.
+        ("redis", '"problem": "interrupted", "exit_code": 130, "event": "command.run.refused"'),
+    ],
+)
+def test_ctrl_c_while_it_loads_ends_it_without_a_traceback(tmp_path, library, said):
+    (tmp_path / f"{library}.py").write_text("raise KeyboardInterrupt")
+    done = subprocess.run(
+        [*PDP, "--output", "json", "doctor"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 130
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_management_address_starts_again_at_once_after_it_was_probed(settings):

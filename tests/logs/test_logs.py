@@ -1,5 +1,6 @@
 """D28 and hard rule 7: one JSON line an event, whatever is in it, and no secret in any."""
 
+import errno
 import io
 import json
 import logging
@@ -49,6 +50,21 @@ def test_an_event_is_one_json_line_with_time_and_level(written):
         "device": "dev_1",
         "to": "compliant",
     }
+
+
+class _ClosedTerminal(io.StringIO):
+    def write(self, _text):
+        raise OSError(errno.EIO, "Input/output error")
+
+
+@pytest.mark.usefixtures("written")
+def test_a_line_that_cannot_be_written_is_lost_and_stops_nothing(capfd):
+    logs.configure("info", _ClosedTerminal())
+
+    structlog.get_logger().info("server.stop.begun")
+    logging.getLogger("granian").warning("x")
+
+    assert capfd.readouterr().err == ""
 
 
 def test_lines_of_one_request_carry_its_id(written):

@@ -94,6 +94,25 @@ def test_processes_count_together(tmp_path):
     assert value(last.stdout.decode(), 'pdp_tokens_issued_total{grant="refresh_token"}') == 3
 
 
+@pytest.mark.parametrize("begun", [b"", bytes(7)], ids=["empty", "cut short"])
+def test_a_file_of_counters_that_holds_nothing_yet_is_passed_over(tmp_path, begun):
+    script = "from pdp import metrics\nmetrics.failed_open()\n"
+    script += "assert not metrics.records_waiting()\n"
+    script += "print(metrics.exposition(()).decode())"
+    for name in ("counter_99999.db", "histogram_99999.db", "gauge_mostrecent_99999.db"):
+        (tmp_path / name).write_bytes(begun)
+
+    told = subprocess.run(
+        [sys.executable, "-c", script],
+        env={"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
+        cwd=DOCS.parents[1],
+        capture_output=True,
+        check=True,
+    )
+
+    assert value(told.stdout.decode(), "pdp_fail_open_total") == 1
+
+
 def test_every_metric_is_documented_and_every_documented_one_exists(database):
     counted = (family for family in REGISTRY.collect() if family.name.startswith("pdp_"))
     ours = {

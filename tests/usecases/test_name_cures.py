@@ -95,6 +95,11 @@ def test_what_was_mended_since_is_not_asked_for_again(runtime):
     told = helps(runtime, before)["device-compliance"]
 
     assert "nothing is open on the device now: it is compliant, its risk low" in told
+    since, until = NOW - timedelta(days=1), NOW + timedelta(minutes=1)
+    assert (
+        f"what was open then is told by pdp device show {before.device and before.device.id}"
+        f" --since {since:%Y-%m-%dT%H:%MZ} --until {until:%Y-%m-%dT%H:%MZ}"
+    ) in told
 
 
 def test_a_refusal_is_explained_though_the_rules_in_force_do_not_parse(runtime):
@@ -110,7 +115,10 @@ def test_a_device_that_nobody_knows_is_to_be_enrolled(runtime):
 
     told = helps(runtime, facts(device=unknown))["device-compliance"]
 
-    assert "enrol it (pdp device enrol-token USER)" in told
+    assert "the browser showed no device known here: enrol it" in told
+    assert "(pdp device enrol-token USER)" in told
+    assert "if it is enrolled, have it answer the code" in told
+    assert "pdp device assert --code CODE" in told
 
 
 def test_a_device_known_by_weak_evidence_is_to_get_a_key(runtime):

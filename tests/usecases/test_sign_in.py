@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pdp import logs
 from pdp.domain.access import Strength
 from pdp.domain.errors import InvalidTransition
 from pdp.domain.ids import SubjectId
@@ -192,6 +193,29 @@ def test_one_address_is_limited_over_many_names(door):
 
     assert sum(not isinstance(answer, Limited) for answer in answers) == 50
     assert isinstance(door.try_password(address="192.0.2.2"), SignedIn)
+
+
+ACCOUNT, ADDRESS = ({"limit": "account"}, {"limit": "address"})
+
+
+@pytest.mark.parametrize(
+    ("names", "noted"),
+    [
+        (["ada"], ACCOUNT | {"subject": ADA}),
+        (["bob"], ACCOUNT),
+        ([*(f"user{n}" for n in range(50)), "ada"], ADDRESS | {"subject": ADA}),
+        ([*(f"user{n}" for n in range(50)), "bob"], ADDRESS),
+    ],
+    ids=["account", "no account", "address", "address and no account"],
+)
+def test_which_limit_was_reached_is_noted_and_the_name_that_was_typed_is_not(door, names, noted):
+    logs.begin_request("req_1")
+    for name in [*names, *names[-1:] * 5]:
+        assert logs.noted() == {}
+        if isinstance(door.try_password("wrong", username=name), Limited):
+            break
+
+    assert logs.noted() == noted
 
 
 def test_guesses_made_at_the_same_time_do_not_slip_past_the_limit(door):

@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl
 
 import pyotp
 import pytest
+import structlog
 
 from pdp import logs
 from pdp.domain.session import EndReason
@@ -59,10 +60,15 @@ def test_a_wrong_sign_in_says_the_same_whatever_was_wrong(
 def test_guessing_is_slowed_down_for_the_account_whoever_guesses(browser: Browser):
     for _ in range(12):
         page = browser.sign_in(browser.authorize(), "bob", "wrong")
-    right = browser.sign_in(page)
+    with structlog.testing.capture_logs() as lines:
+        right = browser.sign_in(page)
 
     assert page.status == 429
     assert right.status == 429
+    # Whoever asks why finds it in the log: an attempt that was not made is in no record.
+    (line,) = [line for line in lines if line["event"] == "request.answer.sent"]
+    assert (line["status"], line["limit"]) == (429, "account")
+    assert line["subject"].startswith("usr_")
 
 
 def test_prompt_none_never_shows_a_page(browser: Browser):
