@@ -246,3 +246,12 @@ def test_what_nobody_caught_and_warnings_are_lines_like_others():
     assert "of the process" in told[3]["exception"]
     assert "abcdefgh" not in done.stderr
     assert (done.stdout, done.returncode) == ("", 1)
+
+
+def test_what_a_request_noted_and_undid_is_told_no_more():
+    logs.begin_request("req_1")
+    logs.note("client", "wiki")
+    logs.note("decision", "dec_1")
+    logs.forget("decision")
+
+    assert logs.noted() == {"client": "wiki"}

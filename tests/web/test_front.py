@@ -1,7 +1,9 @@
 """The front: bodies come in whole, in time and in size, before anybody's thread is spent."""
 
 import asyncio
+import gc
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -47,9 +49,11 @@ class Exchange:
 
     def __init__(self, *pieces):
         self.pieces = pieces
+        self.begun = threading.Event()
         self.answer: tuple[int, dict[str, str], bytes] = (0, {}, b"")
 
     async def __call__(self):
+        self.begun.set()
         if None in self.pieces:
             await asyncio.Event().wait()
         return b"".join(self.pieces)
@@ -269,6 +273,33 @@ def test_each_body_has_its_own_time_whoever_came_before():
     whole = Exchange(b"a")
     assert fronted(ask, body_within=0.05) == [b"RequestTimeout"] * 3
     assert whole.answer[2] == b"a"
+
+
+def test_a_request_that_is_called_off_is_not_told_that_it_was_late():
+    async def ask(front):
+        asked = asyncio.create_task(front.__rsgi__(Scope(lines=sized(1)), exchange))
+        while not exchange.begun.is_set():
+            await asyncio.to_thread(exchange.begun.wait, 1)
+        asked.cancel()
+        return (await asyncio.gather(asked, return_exceptions=True))[0]
+
+    exchange = Exchange(None)
+    assert isinstance(fronted(ask), asyncio.CancelledError)
+    assert exchange.answer == (0, {}, b"")
+
+
+def test_nothing_is_kept_of_a_body_that_was_late():
+    async def ask(front):
+        asked = asyncio.create_task(front.__rsgi__(Scope(lines=sized(1)), Exchange(None)))
+        kept = weakref.ref(asked)
+        await asked
+        del asked
+        # A thread remembers what it answered last.
+        await front.__rsgi__(Scope(), Exchange())
+        gc.collect()
+        return kept()
+
+    assert fronted(ask, body_within=0.05) is None
 
 
 def test_what_waits_is_answered_before_the_end():

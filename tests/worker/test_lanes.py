@@ -95,3 +95,26 @@ def test_nothing_starts_once_the_lanes_are_closed(lanes):
 
     assert not started.is_set()
     assert lanes.room("wiki", NOW) == 0
+
+
+def test_what_waited_when_the_lanes_closed_is_left_to_others():
+    begun, go_on, ran = threading.Semaphore(0), threading.Event(), []
+    lanes = Lanes(threads=WIDTH, on_room=lambda: None)
+
+    def task():
+        begun.release()
+        go_on.wait(20)
+        ran.append(1)
+
+    for _ in range(FULL):
+        lanes.start("wiki", task)
+    for _ in range(WIDTH):
+        begun.acquire(timeout=20)
+    closing = threading.Thread(target=lanes.close)
+    closing.start()
+    while lanes.room("mail", NOW):
+        closing.join(0.01)
+    go_on.set()
+    closing.join(20)
+
+    assert len(ran) == WIDTH
