@@ -51,6 +51,10 @@ _DEEPEST: Final = 6
 _SHORTEST_SECRET: Final = 8
 
 
+#: What a stream raises that nobody reads, and one that was closed.
+_UNWRITABLE: Final = (OSError, ValueError)
+
+
 class _Lines:
     """Writes lines where somebody may read them; where nobody can, they are lost.
 
@@ -62,11 +66,11 @@ class _Lines:
         self._stream = stream
 
     def write(self, text: str) -> None:
-        with suppress(OSError):
+        with suppress(*_UNWRITABLE):
             self._stream.write(text)
 
     def flush(self) -> None:
-        with suppress(OSError):
+        with suppress(*_UNWRITABLE):
             self._stream.flush()
 
 

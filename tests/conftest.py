@@ -6,6 +6,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import structlog
 from flask import Flask
 from jinja2.bccache import Bucket, BytecodeCache
 from playwright.sync_api import Browser, sync_playwright
@@ -53,6 +54,8 @@ Flask.jinja_options = {"bytecode_cache": _Compiled()}
 def _no_log_outlives_its_test() -> Iterator[None]:
     yield
     close_decision_logs()
+    # A command that a test runs in this process sets up lines for a terminal that is gone then.
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -255,3 +255,12 @@ def test_what_a_request_noted_and_undid_is_told_no_more():
     logs.forget("decision")
 
     assert logs.noted() == {"client": "wiki"}
+
+
+def test_a_stream_that_was_closed_keeps_nobody_from_his_work():
+    stream = io.StringIO()
+    logs.configure("info", stream)
+    stream.close()
+
+    structlog.get_logger("test").info("line.is.lost")
+    logging.getLogger("test").warning("this one too")
