@@ -51,10 +51,6 @@ _DEEPEST: Final = 6
 _SHORTEST_SECRET: Final = 8
 
 
-#: What a stream raises that nobody reads, and one that was closed.
-_UNWRITABLE: Final = (OSError, ValueError)
-
-
 class _Lines:
     """Writes lines where somebody may read them; where nobody can, they are lost.
 
@@ -66,12 +62,14 @@ class _Lines:
         self._stream = stream
 
     def write(self, text: str) -> None:
-        with suppress(*_UNWRITABLE):
-            self._stream.write(text)
+        with suppress(OSError):
+            if not self._stream.closed:
+                self._stream.write(text)
 
     def flush(self) -> None:
-        with suppress(*_UNWRITABLE):
-            self._stream.flush()
+        with suppress(OSError):
+            if not self._stream.closed:
+                self._stream.flush()
 
 
 def configure(level: str, stream: TextIO | None = None) -> None:
