@@ -48,7 +48,7 @@ def list_jobs(runtime: Runtime, state: str | None, client: str, count: int) -> N
         found = jobs.list_some(
             tx, state=None if state is None else JobState(state), receiver=client, count=count
         )
-        everything = jobs.backlog(tx)
+        total = jobs.total(tx) if len(found) == count else len(found)
     now = runtime.clock()
     show(
         [
@@ -66,8 +66,7 @@ def list_jobs(runtime: Runtime, state: str | None, client: str, count: int) -> N
             for each in found
         ]
     )
-    if len(found) == count:
-        total = sum(each.waiting + each.dead for each in everything.values())
+    if total > len(found):
         say(f"there may be more: {total} jobs in all (--count, --state, --client)")
 
 

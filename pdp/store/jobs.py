@@ -84,6 +84,7 @@ _BACKLOG = Statement(
     "SELECT receiver, state = 'dead', COUNT(*), MIN(created_at) FROM jobs"
     " GROUP BY receiver, state = 'dead'"
 )
+_TOTAL = Statement("SELECT COUNT(*) FROM jobs")
 _COLUMNS = "id, type, receiver, state, attempts, not_before, created_at, last_error"
 _GET = Statement(f"SELECT {_COLUMNS} FROM jobs WHERE id = :id")  # noqa: S608  text is ours
 _LIST = Statement(
@@ -290,6 +291,12 @@ def backlog(tx: Transaction) -> dict[str, Backlog]:
             else Backlog(waiting=int(count), oldest=from_micros(oldest), dead=known.dead)
         )
     return found
+
+
+def total(tx: Transaction) -> int:
+    """Return how many jobs there are, in every state."""
+    row = tx.one(_TOTAL, {})
+    return 0 if row is None else int(row[0])
 
 
 def get(tx: Transaction, job_id: str) -> StoredJob | None:

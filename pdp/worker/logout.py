@@ -59,6 +59,12 @@ def deliver_logout(runtime: Runtime, job: ClaimedJob) -> Result:
     return Done(is_answered=True)
 
 
+def count_given_up(receiver: str, count: int = 1) -> None:
+    """Count logouts that will not reach `receiver` any more; nothing for a job of our own."""
+    if receiver != jobs.NOBODY:
+        metrics.logout_delivered(receiver, "given-up", count)
+
+
 def logout_token(
     logout: DeliverLogout,
     client: Client,

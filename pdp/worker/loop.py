@@ -23,8 +23,9 @@ from pdp.usecases.follow_ups import UnreadableJob
 from pdp.worker.back_off import back_off
 from pdp.worker.jobs import JOBS, Run
 from pdp.worker.lanes import LONGEST_QUEUE, Lanes
+from pdp.worker.logout import count_given_up
 from pdp.worker.result import Done, Failed, Result
-from pdp.worker.timers import Timers, given_up
+from pdp.worker.timers import Timers
 
 #: Without a nudge a job waits for half of this on average. Asking is one read by an index.
 POLL_EVERY: Final = timedelta(milliseconds=20)
@@ -199,7 +200,7 @@ class Worker:
             _log.warning("worker.database.missed", job=job.id, reason=str(error))
             return
         if is_over:
-            given_up(job.receiver)
+            count_given_up(job.receiver)
         _log.warning(
             "job.run.buried" if is_over else "job.run.delayed",
             job=job.id,

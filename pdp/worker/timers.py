@@ -7,7 +7,6 @@ from typing import Final
 
 import structlog
 
-from pdp import metrics
 from pdp.domain.ids import DeviceId
 from pdp.policy.rules import Rules
 from pdp.runtime import Runtime
@@ -15,6 +14,7 @@ from pdp.store import device_keys, devices, exposures, jobs, parked, signals, si
 from pdp.store.database import Transaction
 from pdp.store.readings import Unreadable
 from pdp.usecases.reassess_device import review_device
+from pdp.worker.logout import count_given_up
 
 #: Devices in one transaction: other writers wait for no more than these.
 BATCH: Final = 50
@@ -125,14 +125,8 @@ def clean_up(runtime: Runtime) -> None:
     with runtime.database.write() as tx:
         too_old = jobs.bury_old(tx, before=now - PATIENCE)
     for receiver, count in Counter(too_old).items():
-        given_up(receiver, count)
+        count_given_up(receiver, count)
         _log.warning("job.wait.buried", client=receiver or None, count=count)
-
-
-def given_up(receiver: str, count: int = 1) -> None:
-    """Count jobs that will not reach `receiver` any more."""
-    if receiver != jobs.NOBODY:
-        metrics.logout_delivered(receiver, "given-up", count)
 
 
 _EXPIRING: Final[tuple[Callable[[Transaction, datetime], int], ...]] = (

@@ -128,6 +128,7 @@ def test_a_server_that_lets_in_and_says_nothing_more_is_an_outage():
             over.wait()
 
     with socket.create_server(("127.0.0.1", 0)) as frozen:
+        frozen.settimeout(20)
         door = threading.Thread(target=let_in, args=(frozen,))
         door.start()
         database = _over(frozen)

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,7 @@ from pdp.store import single_use
 from pdp.store.database import Database, Statement, Transaction
 from tests.builders import NOW
 
+_PATIENCE = 20.0
 PID = Statement("SELECT pg_backend_pid()")
 FALLS_ASLEEP = Statement("SELECT pg_sleep(60), cast(:text AS text)")
 IS_ASLEEP = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND wait_event = 'PgSleep'"
@@ -48,8 +50,11 @@ def interrupted_while_asleep(
     """Interrupt the main thread, which is where signals go, once the server sleeps for it."""
 
     def interrupt() -> None:
+        # Bounded: what failed before it slept must not keep the suite.
+        given_up = time.monotonic() + _PATIENCE
         while observer.execute(IS_ASLEEP, (pid,)).fetchone() is None:
-            pass
+            if time.monotonic() > given_up:
+                return
         os.kill(os.getpid(), signal.SIGUSR1)
 
     def answer(_number: int, _frame: object) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from pdp.domain.access import Decision, Outcome
 from pdp.domain.ids import DecisionId
-from pdp.store import decisions
+from pdp.store import audit_trail, decisions
 from pdp.store.database import Database
 from pdp.store.period import EVER, Period
 from tests.builders import NOW, device_facts, facts, subject_facts
@@ -64,3 +64,30 @@ def test_decisions_of_a_minute_are_looked_up_in_the_index_of_what_is_asked(
     database.close()
 
     assert [row[3] for row in plan] == [f"SEARCH decisions USING INDEX {index}"]
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "index"),
+    [
+        (
+            {"kind": "device", "object_id": "dev_1"},
+            "ix_audit_events_kind_object_id_at (kind=? AND object_id=? AND at>? AND at<?)",
+        ),
+        ({}, "ix_audit_events_at (at>? AND at<?)"),
+    ],
+    ids=["of one thing", "of all"],
+)
+def test_events_of_a_minute_are_looked_up_in_the_index_of_what_is_asked(
+    sqlite_url, asked_for, index
+):
+    database = Database.open(sqlite_url)
+    asked: list[str] = []
+    with database.read() as tx:
+        driver = tx.orm.connection().connection.driver_connection
+        assert driver is not None
+        driver.set_trace_callback(asked.append)
+        audit_trail.recent(tx, period=Period(NOW, NOW + MINUTE), **asked_for)
+        plan = list(driver.execute(f"EXPLAIN QUERY PLAN {asked[-1]}"))
+    database.close()
+
+    assert plan[0][3] == f"SEARCH audit_events USING INDEX {index}"
