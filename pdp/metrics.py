@@ -54,6 +54,9 @@ _tokens: Final = Counter("pdp_tokens_issued", "Token responses with an access to
 _reuse: Final = Counter(
     "pdp_refresh_reuse_detected", "Refresh tokens used twice; their families were revoked."
 )
+_replays: Final = Counter(
+    "pdp_code_replay_detected", "Authorization codes used twice; what they gave was revoked."
+)
 _logouts: Final = Counter(
     "pdp_logout_deliveries",
     "Back-channel logout tokens, by the client they were for and what became of them.",
@@ -118,6 +121,11 @@ def token_issued(grant: str) -> None:
 def refresh_reuse_detected() -> None:
     """Count a refresh token that was used twice."""
     _reuse.inc()
+
+
+def code_replay_detected() -> None:
+    """Count an authorization code that was used twice."""
+    _replays.inc()
 
 
 def logout_delivered(client: str, result: str, count: int = 1) -> None:

@@ -98,4 +98,6 @@ def end_family(
 
     if reason is EndReason.REUSE:
         metrics.refresh_reuse_detected()
+    elif reason is EndReason.CODE_REPLAYED:
+        metrics.code_replay_detected()
     request.changes.then(end)

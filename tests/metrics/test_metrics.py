@@ -45,6 +45,7 @@ def value(text, series):
             'pdp_tokens_issued_total{grant="refresh_token"}',
         ),
         (metrics.refresh_reuse_detected, "pdp_refresh_reuse_detected_total"),
+        (metrics.code_replay_detected, "pdp_code_replay_detected_total"),
         (
             lambda: metrics.logout_delivered("wiki", "failed"),
             'pdp_logout_deliveries_total{client="wiki",result="failed"}',

@@ -1,10 +1,8 @@
 """Code exchange, refresh and client credentials, as clients see them, on both databases."""
 
 import base64
-import threading
 from urllib.parse import parse_qs, urlsplit
 
-import orjson
 import pytest
 from authlib.oauth2.rfc6749 import InvalidRequestError, OAuth2Error
 from joserfc import jwt
@@ -13,7 +11,7 @@ from joserfc.jwk import ECKey, KeySet
 from pdp.jose.tokens import at_hash
 from pdp.oidc import endpoints
 from pdp.store import tokens
-from tests.oidc.world import API, CHALLENGE, REDIRECT, VERIFIER, World, secret_of
+from tests.oidc.world import API, CHALLENGE, REDIRECT, World, secret_of
 
 
 def claims_of(world: World, token: str) -> tuple[dict[str, object], dict[str, object]]:
@@ -132,52 +130,6 @@ def test_a_redemption_that_does_not_fit_its_request_uses_the_code_up(
     assert world.redeem(code).error == "invalid_grant"
 
 
-PKCE = [
-    ("wiki", None, None, None, "refused at authorize"),
-    ("wiki", CHALLENGE, "S256", VERIFIER, "tokens"),
-    ("wiki", CHALLENGE, "S256", "w" * 43, "refused"),
-    ("wiki", CHALLENGE, "S256", CHALLENGE, "refused"),
-    ("wiki", CHALLENGE, "S256", None, "refused"),
-    ("wiki", CHALLENGE, "plain", VERIFIER, "refused at authorize"),
-    ("wiki", CHALLENGE, None, VERIFIER, "refused at authorize"),
-    ("wiki", None, "S256", VERIFIER, "refused at authorize"),
-    ("wiki", "bad", "S256", VERIFIER, "refused at authorize"),
-    ("legacy", None, None, None, "tokens"),
-    ("legacy", None, None, VERIFIER, "refused"),
-    ("legacy", CHALLENGE, "S256", VERIFIER, "tokens"),
-    ("legacy", CHALLENGE, "S256", None, "refused"),
-    ("legacy", None, "S256", VERIFIER, "refused at authorize"),
-    ("legacy", CHALLENGE, "plain", VERIFIER, "refused at authorize"),
-    ("native", None, None, None, "refused at authorize"),
-    ("native", CHALLENGE, "S256", VERIFIER, "tokens"),
-    ("native", CHALLENGE, "S256", None, "refused"),
-    ("native", CHALLENGE, "plain", VERIFIER, "refused at authorize"),
-]
-
-
-@pytest.mark.parametrize("case", PKCE, ids=str)
-def test_pkce_is_whole_or_refused(world: World, case: tuple[str | None, ...]):
-    name, challenge, method, verifier, outcome = case
-    client = str(name)
-    redirect_uri = "com.example.app:/callback" if client == "native" else REDIRECT
-    asked: dict[str, str | None] = {
-        "code_challenge": challenge,
-        "code_challenge_method": method,
-        "redirect_uri": redirect_uri,
-    }
-    if outcome == "refused at authorize":
-        with pytest.raises(InvalidRequestError) as refused:
-            world.authorize(client, **asked)
-        assert refused.value.redirect_uri == redirect_uri
-        return
-
-    answer = world.redeem(
-        world.code(client, **asked), client, code_verifier=verifier, redirect_uri=redirect_uri
-    )
-
-    assert (answer.status == 200) is (outcome == "tokens")
-
-
 def test_a_client_registered_without_pkce_owes_a_nonce(world: World):
     with pytest.raises(InvalidRequestError, match="nonce"):
         world.authorize("legacy", code_challenge=None, code_challenge_method=None, nonce=None)
@@ -228,39 +180,6 @@ def test_a_refresh_token_dies_when_idle_and_at_the_familys_end(world: World):
     world.pass_time(days=14)
 
     assert world.refresh(idle["refresh_token"]).error == "invalid_grant"
-
-
-@pytest.mark.parametrize("kind", ["code", "refresh token"])
-def test_of_32_redemptions_at_once_at_most_one_is_answered(world: World, kind: str):
-    rounds = 200
-    for _ in range(rounds):
-        one = world.code() if kind == "code" else world.tokens()["refresh_token"]
-        answers = _at_once(world, kind, one)
-        granted = [answer for answer in answers if answer[0] == 200]
-        assert len(granted) <= 1
-        assert {status for status, _ in answers} <= {200, 400}
-        if granted:
-            body = orjson.loads(granted[0][1])
-            assert world.introspect(body["access_token"]) == {"active": False}
-            assert world.refresh(body["refresh_token"]).error == "invalid_grant"
-
-
-def _at_once(world: World, kind: str, one: str) -> list[tuple[int, bytes]]:
-    barrier = threading.Barrier(8)
-    answers: list[tuple[int, bytes]] = []
-
-    def redeem() -> None:
-        barrier.wait()
-        for _ in range(4):
-            answer = world.redeem(one) if kind == "code" else world.refresh(one)
-            answers.append((answer.status, orjson.dumps(answer.body)))
-
-    threads = [threading.Thread(target=redeem) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return answers
 
 
 def test_a_machine_gets_a_token_without_person_device_or_refresh_token(world: World):
