@@ -6,12 +6,10 @@ from datetime import timedelta
 import pytest
 
 from pdp.domain.access import Channel
-from pdp.domain.ids import ClientId, DecisionId
-from pdp.domain.session import EndReason
+from pdp.domain.ids import DecisionId
 from pdp.domain.signal import RiskLevel
 from pdp.oidc import endpoints
-from pdp.store import clients, decisions, exposures, grants, subjects
-from pdp.usecases.revoke_access import end_browser_session
+from pdp.store import decisions, exposures
 from tests.builders import NOW
 from tests.deployment import a_calm, a_risky, a_signal, ingest
 from tests.oidc.world import API, World
@@ -82,58 +80,6 @@ def test_an_expired_token_is_inactive(world: World):
 
     assert world.introspect(issued["access_token"]) == {"active": False}
     assert world.userinfo(issued["access_token"]).status == 401
-
-
-def _disable_subject(world: World) -> None:
-    with world.database.write() as tx:
-        subjects.disable(tx, world.ada.subject, now=NOW)
-
-
-def _disable_client(world: World) -> None:
-    with world.database.write() as tx:
-        clients.set_disabled(tx, ClientId("wiki"), NOW)
-
-
-def _end_session(world: World) -> None:
-    with world.database.write() as tx:
-        configuration = world.runtime.configurations.current(tx)
-        end_browser_session(
-            tx, world.ada.session, EndReason.REVOKED, configuration, now=NOW, actor="root"
-        )
-
-
-def _withdraw_consent(world: World) -> None:
-    with world.database.write() as tx:
-        grants.revoke_grants_to_client(
-            tx,
-            world.ada.subject,
-            ClientId("wiki"),
-            EndReason.CONSENT_WITHDRAWN,
-            NOW,
-        )
-
-
-def _turn_risky(world: World) -> None:
-    ingest(world.database, a_risky("bad", NOW))
-
-
-@pytest.mark.parametrize(
-    "change",
-    [_disable_subject, _disable_client, _end_session, _withdraw_consent, _turn_risky],
-    ids=["person disabled", "client disabled", "session ended", "consent withdrawn", "risky"],
-)
-def test_every_reason_to_stop_stops_every_channel_at_once(world: World, change):
-    issued = world.tokens()
-    code = world.code()
-
-    change(world)
-
-    assert world.redeem(code).status in {400, 401}
-    assert world.refresh(issued["refresh_token"]).status in {400, 401}
-    assert world.userinfo(issued["access_token"]).status == 401
-    if change is not _disable_client:
-        assert world.introspect(issued["access_token"]) == {"active": False}
-    assert world.introspect(issued["access_token"], "api") == {"active": False}
 
 
 @pytest.mark.parametrize("which", ["access_token", "refresh_token"])
