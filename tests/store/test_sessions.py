@@ -11,6 +11,7 @@ from pdp.domain.ids import SessionId, SubjectId
 from pdp.domain.session import EndReason
 from pdp.store import sessions, subjects
 from tests.builders import NOW, a_session, a_subject
+from tests.cookie_mutations import malformed_cookies
 
 ADA = SubjectId("usr_ada")
 IDLE = timedelta(hours=8)
@@ -33,39 +34,6 @@ def _find(database, cookie, now=NOW):
     return None if found is None else found.session
 
 
-def _malformed_cookies(cookie):
-    """Two hundred cookies that somebody could send and nobody was given."""
-    yield from ("", " ", "null", "undefined", "0", "-1", "true", "[]", "{}", '{"sid":1}', "None")
-    yield from (cookie[:-1], cookie[1:], f"{cookie} ", f" {cookie}", f'"{cookie}"', f"{cookie}\n")
-    yield from (f"{cookie}\r\nSet-Cookie: a=b", f"{cookie}\0", f"\0{cookie}", cookie.swapcase())
-    yield from (f"{cookie}={cookie}", f"{cookie};", f"{cookie},{cookie}", f"{cookie}.sig")
-    yield from ("' OR '1'='1", "'; DROP TABLE sessions;--", "%", "_" * 43, "%" * 43, "*" * 43)
-    yield from (
-        "../../etc/passwd",
-        "${jndi:ldap://x}",
-        "</script><script>",
-        "\x1b[2J",
-        "\u202e" * 43,
-    )
-    yield from (
-        "\ud800" * 43,
-        "é" * 43,
-        "\uff11" * 43,
-        "\u017f" * 43,
-        "\U0001f600" * 43,
-        "\ufeff" + cookie,
-    )
-    yield from ("A" * size for size in (1, 42, 44, 86, 1_000, 4_096, 65_536, 1_000_000))
-    yield from (f"{cookie[:at]}{_other(cookie[at])}{cookie[at + 1 :]}" for at in range(43))
-    yield from (f"{cookie[:at]}\0{cookie[at + 1 :]}" for at in range(43))
-    yield from (f"{cookie[:at]}{mark}{cookie[at + 1 :]}" for at in (0, 21, 42) for mark in "+/=.~ ")
-    yield from (new_secret() for _ in range(50))
-
-
-def _other(character):
-    return "A" if character != "A" else "B"
-
-
 def test_a_cookie_finds_its_session(database):
     session, cookie = a_session(subject=ADA), new_secret()
     _keep(database, a_subject(id=ADA), (session, cookie))
@@ -76,7 +44,7 @@ def test_a_cookie_finds_its_session(database):
 def test_no_malformed_oversized_or_foreign_cookie_finds_a_session(database):
     cookie = new_secret()
     _keep(database, a_subject(id=ADA), (a_session(subject=ADA), cookie))
-    corpus = list(_malformed_cookies(cookie))
+    corpus = list(malformed_cookies(cookie))
 
     found = [value for value in corpus if _find(database, value) is not None]
 

@@ -1,54 +1,26 @@
 """Promises that hold on every route there is, read off the application's own map."""
 
-import re
-
 import pytest
-from flask import Flask
 
-from pdp.app import BLUEPRINTS
 from tests.web.browser import ISSUER, Browser
-
-_APP = Flask("pdp.web")
-for _blueprint in BLUEPRINTS:
-    _APP.register_blueprint(_blueprint)
-_RULES = [rule for rule in _APP.url_map.iter_rules() if rule.endpoint != "static"]
-
-#: Callers of these are programs, which authenticate themselves and send no cookies of ours.
-PROGRAMS = {
-    "oauth.token",
-    "oauth.introspect",
-    "oauth.revoke",
-    "oauth.userinfo",
-    "webhooks.receive",
-    "device.nonce",
-    "device.enrol",
-    "device.assert_for_browser",
-}
-#: What relying parties send people's browsers to, from their own pages.
-FROM_ELSEWHERE = {"authorize.authorize_by_post", "sign_out.logout"}
-#: Public documents that relying parties may keep.
-KEPT = {"oauth.jwks", "oauth.metadata"}
-
-_PATHS = {rule.endpoint: re.sub(r"<[^>]+>", "something", rule.rule) for rule in _RULES}
-_POSTS = sorted({rule.endpoint for rule in _RULES if "POST" in (rule.methods or ())})
-_GETS = sorted({rule.endpoint for rule in _RULES if "GET" in (rule.methods or ())})
+from tests.web.routes import FROM_ELSEWHERE, GETS, KEPT, PATHS, POSTS, PROGRAMS, RULES
 
 
-@pytest.mark.parametrize("endpoint", sorted(set(_POSTS) - PROGRAMS - FROM_ELSEWHERE))
+@pytest.mark.parametrize("endpoint", sorted(set(POSTS) - PROGRAMS - FROM_ELSEWHERE))
 def test_a_form_without_its_token_changes_nothing(browser: Browser, endpoint: str):
-    page = browser.post(_PATHS[endpoint], {}, follow=False)
+    page = browser.post(PATHS[endpoint], {}, follow=False)
 
     assert page.status == 403
 
 
-@pytest.mark.parametrize("endpoint", sorted(set(_POSTS) - PROGRAMS - FROM_ELSEWHERE))
+@pytest.mark.parametrize("endpoint", sorted(set(POSTS) - PROGRAMS - FROM_ELSEWHERE))
 def test_a_form_from_another_site_changes_nothing_even_with_a_right_token(
     browser: Browser, endpoint: str
 ):
     token = browser.authorize().forms[0].values["csrf_token"]
 
     page = browser.post(
-        _PATHS[endpoint],
+        PATHS[endpoint],
         {"csrf_token": token},
         {"Sec-Fetch-Site": "cross-site"},
         follow=False,
@@ -57,12 +29,18 @@ def test_a_form_from_another_site_changes_nothing_even_with_a_right_token(
     assert page.status == 403
 
 
-@pytest.mark.parametrize("endpoint", sorted(set(_PATHS)))
+def test_nothing_is_changed_by_any_other_method():
+    methods = {method for rule in RULES for method in rule.methods or ()}
+
+    assert methods == {"GET", "HEAD", "OPTIONS", "POST"}
+
+
+@pytest.mark.parametrize("endpoint", sorted(set(PATHS)))
 def test_every_answer_carries_the_security_headers(browser: Browser, endpoint: str):
     page = (
-        browser.get(_PATHS[endpoint], follow=False)
-        if endpoint in _GETS
-        else browser.post(_PATHS[endpoint], {}, follow=False)
+        browser.get(PATHS[endpoint], follow=False)
+        if endpoint in GETS
+        else browser.post(PATHS[endpoint], {}, follow=False)
     )
 
     policy = page.headers["Content-Security-Policy"]
@@ -75,9 +53,9 @@ def test_every_answer_carries_the_security_headers(browser: Browser, endpoint: s
         assert page.headers["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize("endpoint", sorted(set(_PATHS)))
+@pytest.mark.parametrize("endpoint", sorted(set(PATHS)))
 def test_no_route_breaks_on_nonsense(browser: Browser, endpoint: str):
-    path = _PATHS[endpoint].replace("something", "%00%ff..%2f")
+    path = PATHS[endpoint].replace("something", "%00%ff..%2f")
 
     for answer in (
         browser.client.get(path, base_url=ISSUER),
