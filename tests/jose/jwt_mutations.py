@@ -22,7 +22,7 @@ _HEADERS_THAT_BRING_OR_CHANGE_KEYS: Final[Mapping[str, tuple[object, ...]]] = {
     "x5c": (["MIIB"], [], "x"),
     "x5t": ("x",),
     "x5t#S256": ("x",),
-    "crit": (["exp"], ["b64"], [], "exp", [1]),
+    "crit": (["exp"], ["b64"], [], "exp", [1], [[]], 1, None, {}),
     "b64": (False, True),
     "zip": ("DEF",),
     "enc": ("A256GCM",),
