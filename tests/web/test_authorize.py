@@ -328,8 +328,15 @@ def test_a_risky_device_lands_on_the_page_that_goes_on_by_itself(browser: Browse
     assert "code" in browser.get(page.path).answer
 
 
-@pytest.mark.parametrize("extra", ["return", "next", "redirect_uri", "url"])
-@pytest.mark.parametrize("evil", ["https://evil.example", "//evil.example", "\\\\evil.example"])
+@pytest.mark.parametrize("extra", ["return", "return_to", "next", "redirect_uri", "url", "state"])
+@pytest.mark.parametrize(
+    "evil",
+    [
+        *("https://evil.example", "//evil.example", "\\\\evil.example", "/\\evil.example"),
+        *("%2f%2fevil.example", "/%09/evil.example", "https:evil.example", "javascript:alert(1)"),
+        *("%0d%0aLocation:%20https://evil.example", "%0aSet-Cookie:%20a=evil.example"),
+    ],
+)
 def test_the_remediation_page_goes_nowhere_but_to_the_stored_request(
     browser: Browser, extra: str, evil: str
 ):
@@ -337,9 +344,11 @@ def test_the_remediation_page_goes_nowhere_but_to_the_stored_request(
     page = browser.sign_in(browser.authorize())
     ingest(browser.world.database, a_calm("good", NOW + timedelta(seconds=1)))
 
+    browser.get(f"{page.path}/status?{extra}={evil}")
     arrived = browser.get(f"{page.path}?{extra}={evil}")
 
-    assert arrived.location.startswith(REDIRECT)
+    assert arrived.location.startswith(f"{REDIRECT}?code=")
+    assert "evil" not in f"{arrived.headers}"
 
 
 def test_a_device_named_in_a_header_a_query_or_a_foreign_cookie_is_none(browser: Browser):
