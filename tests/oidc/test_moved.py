@@ -1,6 +1,7 @@
 """What moves while an answer is made: it is made anew from the newer state, or not at all."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -91,6 +92,21 @@ def test_a_refresh_sees_a_device_that_turns_risky_meanwhile_and_uses_nothing_up(
     assert world.refresh(token).error == "invalid_grant"
     world.pass_time(seconds=1)
     ingest(world.database, a_calm("good", world.clock()))
+    assert world.refresh(token).status == 200
+
+
+def test_of_250_signals_between_a_decision_and_its_tokens_none_is_missed(world: World):
+    """On each of two databases: 500 in all, and the token is as good afterwards as before."""
+    token = world.tokens()["refresh_token"]
+
+    for number in range(250):
+        world.pass_time(seconds=1)
+        bad = a_risky(f"bad-{number}", world.clock())
+        meddle(world, partial(ingest, world.database, bad, now=world.clock()), times=1)
+        assert world.refresh(token).error == "invalid_grant"
+        world.pass_time(seconds=1)
+        ingest(world.database, a_calm(f"good-{number}", world.clock()), now=world.clock())
+
     assert world.refresh(token).status == 200
 
 
