@@ -292,9 +292,11 @@ class PostgresqlLink:
         if self._connection.pgconn.flush():
             self._send_rest()
         result = self._next_result()
-        while self._next_result() is not None:
-            # A connection that breaks off says more than one thing: the first is the cause.
-            pass
+        while (later := self._next_result()) is not None:
+            # What commits by itself may be refused there, after its statement was answered. Of
+            # several errors, as when a connection breaks off, the first is the cause.
+            if result is not None and result.status in _ANSWERED:
+                result = later
         return self._answered(result)
 
     def _send_rest(self) -> None:

@@ -112,7 +112,8 @@ def test_a_connection_that_is_lost_before_its_commit_changed_nothing(on_postgres
     assert type(raised.value) is Unavailable
 
 
-def test_a_commit_that_the_server_refuses_changed_nothing(on_postgresql, postgresql_url):
+@pytest.mark.parametrize("commit", COMMITS.values(), ids=COMMITS)
+def test_a_commit_that_the_server_refuses_changed_nothing(on_postgresql, postgresql_url, commit):
     break_off_at_commit(postgresql_url, "single_use")
     with on_postgresql.write() as tx:
         tx.orm.execute(
@@ -123,9 +124,11 @@ def test_a_commit_that_the_server_refuses_changed_nothing(on_postgresql, postgre
         )
 
     with pytest.raises(Unavailable) as raised:
-        written(on_postgresql, spend)
+        commit(on_postgresql)
 
     assert type(raised.value) is Unavailable
+    with on_postgresql.read() as tx:
+        assert not single_use.is_spent(tx, single_use.Kind.DEVICE_NONCE, "once")
 
 
 def test_a_mistake_of_ours_is_no_outage(database):
