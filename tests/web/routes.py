@@ -3,6 +3,7 @@
 import re
 
 from flask import Flask
+from werkzeug.test import TestResponse
 
 from pdp.app import BLUEPRINTS
 
@@ -30,3 +31,15 @@ KEPT = {"oauth.jwks", "oauth.metadata"}
 PATHS = {rule.endpoint: re.sub(r"<[^>]+>", "something", rule.rule) for rule in RULES}
 POSTS = sorted({rule.endpoint for rule in RULES if "POST" in (rule.methods or ())})
 GETS = sorted({rule.endpoint for rule in RULES if "GET" in (rule.methods or ())})
+
+#: What is new with each answer, whoever asks.
+_FRESH = re.compile(r"req_[\w-]+|(?<=csrf_token\" value=\")[^\"]*")
+
+
+def told(answer: TestResponse) -> tuple[int, str, str]:
+    """Return what an answer says, apart from what is new with each: status, where to, text."""
+    return (
+        answer.status_code,
+        _FRESH.sub("", answer.headers.get("Location", "")),
+        _FRESH.sub("", answer.get_data(as_text=True)),
+    )

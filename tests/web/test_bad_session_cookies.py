@@ -1,6 +1,5 @@
 """Two hundred session cookies that nobody was given, on every page: as good as none."""
 
-import re
 from collections.abc import Iterator
 
 import pytest
@@ -12,10 +11,8 @@ from pdp.store import sessions
 from tests.builders import NOW, a_session
 from tests.cookie_mutations import malformed_cookies
 from tests.web.browser import ISSUER, Browser, authorize_query
-from tests.web.routes import GETS, PATHS
+from tests.web.routes import GETS, PATHS, told
 
-#: What is new with each answer, whoever asks.
-_FRESH = re.compile(r"req_[\w-]+|(?<=csrf_token\" value=\")[^\"]*")
 PAGES = {
     **{endpoint: PATHS[endpoint] for endpoint in GETS},
     "authorize, asked rightly": f"/authorize?{authorize_query()}",
@@ -52,23 +49,14 @@ def _answer(browser: Browser, path: str, cookie: str | None) -> TestResponse:
     )
 
 
-def _told(answer: TestResponse) -> tuple[int, str, str]:
-    text = answer.get_data(as_text=True)
-    return (
-        answer.status_code,
-        _FRESH.sub("", answer.headers.get("Location", "")),
-        _FRESH.sub("", text),
-    )
-
-
 @pytest.mark.parametrize("page", sorted(PAGES))
 def test_a_session_cookie_that_nobody_was_given_is_as_good_as_none(browser: Browser, page: str):
     path = PAGES[page]
-    without = _told(_answer(browser, path, None))
+    without = told(_answer(browser, path, None))
     assert without[0] < 500
 
     corpus = list(_bad_cookies(browser))
-    odd = [cookie for cookie in corpus if _told(_answer(browser, path, cookie)) != without]
+    odd = [cookie for cookie in corpus if told(_answer(browser, path, cookie)) != without]
 
     assert len(corpus) >= 200
     assert odd == []

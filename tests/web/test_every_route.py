@@ -64,28 +64,3 @@ def test_no_route_breaks_on_nonsense(browser: Browser, endpoint: str):
         browser.client.put(path, base_url=ISSUER),
     ):
         assert answer.status_code < 500
-
-
-def test_forwarded_headers_of_strangers_change_neither_address_nor_links(browser: Browser):
-    spoofed = {
-        "X-Forwarded-For": "127.0.0.1",
-        "X-Forwarded-Host": "evil.example",
-        "X-Forwarded-Proto": "http",
-        "X_Forwarded_For": "127.0.0.1",
-        "Forwarded": "for=127.0.0.1;host=evil.example",
-        "X-Real-IP": "127.0.0.1",
-    }
-
-    document = browser.get("/.well-known/openid-configuration", spoofed)
-    page = browser.get("/signin", spoofed)
-
-    assert "evil.example" not in document.text + page.text
-    assert f'"issuer":"{ISSUER}"' in document.text
-
-
-def test_the_host_header_never_gets_into_a_link(browser: Browser):
-    answer = browser.client.get(
-        "/.well-known/openid-configuration", base_url="https://evil.example"
-    )
-
-    assert "evil.example" not in answer.get_data(as_text=True)
