@@ -33,6 +33,9 @@ _BACKLOG: Final = 2048
 _MOST_AT_ONCE: Final = 16_384
 #: Milliseconds that the head of a request may take.
 _HEAD_WITHIN: Final = 10_000
+#: Bytes that a head may always have. What a last read brings on top is at most as many again, so
+#: that twice as many are always refused: each connection could make us hold them.
+_LARGEST_HEAD: Final = 32 * 1024
 #: granian's lines go the way of ours; its request lines are off, since ours say more.
 _LOGGING: Final = {
     "handlers": {},
@@ -73,7 +76,9 @@ def build_server(settings: Settings) -> MPServer:
         port=listen.port,
         interface=Interfaces.RSGI,
         http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(header_read_timeout=_HEAD_WITHIN),
+        http1_settings=HTTP1Settings(
+            header_read_timeout=_HEAD_WITHIN, max_buffer_size=_LARGEST_HEAD
+        ),
         loop=Loops.uvloop,
         websockets=False,
         workers=listen.workers,

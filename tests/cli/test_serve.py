@@ -485,3 +485,55 @@ def test_a_body_without_a_length_is_refused_and_half_a_body_is_nothing(serving):
     assert answer.status_code == 400
     assert "Traceback" not in serving.log.read_text()
     assert "raised" not in serving.log.read_text()
+
+
+def _memory(pid):
+    """Return the resident memory of a process and all that it started, in bytes."""
+    pages = 0
+    for member in _family(pid):
+        with contextlib.suppress(OSError):
+            text = Path(f"/proc/{member}/statm").read_text(encoding="ascii")
+            pages += int(text.split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+HOSTILE = {
+    "a head that is long and allowed": ("/signin", {"X-Long": "a" * 24_576}, b"", {200}),
+    "header": ("/jwks", {"X-Long": "a" * 65_536}, b"", {431}),
+    "cookie": ("/signin", {"Cookie": "a" * 65_536}, b"", {431}),
+    "path": (f"/{'a' * 65_536}", {}, b"", {414, 431}),
+    "1 MiB and a byte": ("/webhooks/edr", {}, b" " * (1024 * 1024 + 1), {413}),
+    "ten thousand keys": (
+        "/device/enrol",
+        {},
+        json.dumps({str(number): number for number in range(10_001)}).encode(),
+        {400},
+    ),
+    "depth": ("/device/enrol", {}, b'{"a":' * 1000 + b"1" + b"}" * 1000, {400}),
+    "unfinished depth": ("/device/assert", {}, b"[" * 1_000_000, {400}),
+}
+
+
+def test_hostile_requests_are_refused_within_a_second_and_leave_no_memory_taken(serving):
+    answers = {}
+
+    def send_all():
+        for name, (path, headers, body, _) in HOSTILE.items():
+            method = "POST" if body else "GET"
+            sent = {**headers, "Content-Type": "application/json"}
+            answers[name] = requests.request(
+                method, serving.issuer + path, headers=sent, data=body, timeout=30
+            )
+
+    # Each thread makes room for the first large body that it meets, and keeps it.
+    for _ in range(10):
+        send_all()
+    before = _memory(serving.process.pid)
+    for _ in range(20):
+        send_all()
+
+    assert _memory(serving.process.pid) - before < 20 * 1024 * 1024
+    for name, answer in answers.items():
+        assert answer.status_code in HOSTILE[name][3], name
+        assert answer.elapsed.total_seconds() < 1, name
+    assert serving.answers()

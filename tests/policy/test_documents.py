@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -207,6 +208,18 @@ MALFORMED = [
     ("pratique: policies/v1\ndefault: block\npolicies: {}\n", "must be a list of policies", ""),
     ("pratique: policies/v2\ndefault: block\npolicies: []\n", "1: pratique: is not one", "did you"),
 ]
+
+
+@pytest.mark.parametrize("parse", [parse_policies, parse_rules])
+def test_a_document_that_would_unfold_without_end_is_refused_unread(parse):
+    layers = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    bomb = "\n".join(["a0: &a0 [x, x, x, x, x, x, x, x, x, x]", *layers, "policies: *a11\n"])
+    started = time.process_time()
+
+    with pytest.raises(MalformedPolicy, match="anchors are not allowed"):
+        parse(bomb)
+
+    assert time.process_time() - started < 1
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import time
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -92,3 +93,16 @@ def test_hostile_input_costs_less_than_a_second(body):
         parse_strictly(body)
 
     assert time.process_time() - started < 1
+
+
+def test_the_largest_body_costs_less_than_20_mib_of_memory():
+    values = b"[" + b",".join(b'"%d"' % number for number in range(9_999)) + b"]"
+    largest = values + b" " * (MIB - len(values))
+    tracemalloc.start()
+    try:
+        parse_strictly(largest)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 20 * MIB
