@@ -101,6 +101,17 @@ def test_an_algorithm_without_a_key_is_named(database, clock):
     assert "pdp keys rotate --alg PS256" in wrong["keys"].cure
 
 
+def test_a_signing_key_that_cannot_be_read_is_named_and_no_other_takes_its_place(database, clock):
+    a_deployment(database, clock)
+    with database.write() as tx:
+        tx.run(Statement("UPDATE signing_keys SET private = 'damaged'"), {})
+    begun = a_runtime(database, clock)
+
+    assert "keys" in _wrong(begun)
+    with database.read() as tx:
+        assert tx.one(Statement("SELECT COUNT(*) FROM signing_keys"), {}) == (1,)
+
+
 def test_a_document_that_does_not_compile_is_named(database, clock):
     runtime = a_deployment(database, clock)
     assert _wrong(runtime) == {}

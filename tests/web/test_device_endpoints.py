@@ -4,10 +4,12 @@ from datetime import timedelta
 
 import pytest
 
+from pdp.domain.compliance import Compliance
 from pdp.domain.ids import DeviceId, SubjectId
 from pdp.jose.device_assertion import sign_device_assertion
 from pdp.jose.device_enrolment import sign_enrolment_proof
 from pdp.jose.device_key import generate_device_key
+from pdp.store import devices
 from pdp.usecases.device_nonce import issue_nonce
 from pdp.usecases.offer_enrolment import offer_enrolment
 from tests.builders import NOW
@@ -86,3 +88,41 @@ def test_an_enrolment_by_a_clock_that_is_off_names_the_clock(browser: Browser, w
 
     assert refused.status_code == 403
     assert "check the device's clock" in refused.json["detail"]
+
+
+def test_a_device_says_nothing_of_itself_that_is_not_its_own_to_say(browser: Browser, world: World):
+    with world.database.write() as tx:
+        offer_enrolment(
+            tx,
+            SubjectId("usr_bob"),
+            TOKEN,
+            expires_at=NOW + timedelta(minutes=5),
+            actor="op",
+            now=NOW,
+        )
+    proof = sign_enrolment_proof(JWK, enrolment_token=TOKEN, issuer=ISSUER, jti="jti-0", now=NOW)
+    wished = {
+        "id": world.ada.device,
+        "device_id": world.ada.device,
+        "owner": "usr_ada",
+        "subject": "usr_ada",
+        "shared": True,
+        "compliance": "compliant",
+        "status": "compliant",
+        "risk": "low",
+        "override": {"until": "2099-01-01T00:00:00Z"},
+        "epoch": 99,
+    }
+
+    answer = browser.client.post(
+        "/device/enrol", json={**wished, "token": TOKEN, "proof": proof}, base_url=ISSUER
+    )
+
+    made = DeviceId(answer.get_json()["device_id"])
+    assert made != world.ada.device
+    with world.database.read() as tx:
+        stored = devices.load_stored(tx, made)
+    assert stored is not None
+    assert (stored.device.owner, stored.device.shared) == ("usr_bob", False)
+    assert (stored.device.override, stored.device.block) == (None, None)
+    assert stored.assessment.status is Compliance.UNKNOWN

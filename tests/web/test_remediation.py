@@ -95,3 +95,17 @@ def test_a_browser_that_asks_without_pause_is_told_to_wait_and_others_are_not(
     assert _poll(browser.another(), waiting).status == 200
     ingest(browser.world.database, a_calm("good", NOW + timedelta(seconds=1)))
     assert "code" in browser.get(waiting.path).answer
+
+
+def test_without_scripts_the_button_goes_on_once_the_device_has_healed(
+    browser: Browser, waiting: Page
+):
+    def press(page: Page) -> Page:
+        (button,) = [at for at, form in enumerate(page.forms) if form.action.endswith("/check")]
+        return browser.submit(page, button)
+
+    still = press(waiting)
+    assert still.path == waiting.path
+    ingest(browser.world.database, a_calm("good", NOW + timedelta(seconds=1)))
+
+    assert "code" in press(still).answer
