@@ -9,6 +9,7 @@ from flask import Flask
 
 from pdp.app import serve_runtime
 from pdp.clock import new_id
+from pdp.ephemeral.rate_limit import RateLimiter
 from pdp.oidc import endpoints
 from pdp.oidc.server import Server
 from pdp.policy.errors import MalformedPolicy
@@ -104,6 +105,31 @@ def test_while_the_database_is_down_people_are_told_when_to_come_back_and_stay_s
         assert int(answer.headers["Retry-After"]) > 0
         assert "__Host-pdp-session" not in answer.headers.get("Set-Cookie", "")
     assert "code" in browser.sign_in(page).answer
+
+
+def test_while_redis_is_down_everything_goes_on_and_guesses_are_still_limited(world: World):
+    # Nobody listens on the discard port.
+    limiter = RateLimiter("redis://127.0.0.1:9/0", pepper=b"pepper")
+    world.runtime = replace(world.runtime, rate_limiter=limiter)
+    world.server = Server(world.runtime)
+    browser = Browser(world)
+    enrolled(world, browser, world.ada.device, a_person(world))
+
+    code = browser.sign_in(browser.authorize()).answer["code"]
+    issued = world.redeem(code).body
+    refreshed = world.refresh(str(issued["refresh_token"])).body
+    assert world.introspect(str(refreshed["access_token"]))["active"] is True
+    assert world.refresh(str(issued["refresh_token"])).error == "invalid_grant"
+    guesses = [
+        browser.client.post(
+            "/token",
+            base_url=ISSUER,
+            data={"grant_type": "client_credentials"},
+            auth=("backup", "guessed"),
+        ).status_code
+        for _ in range(61)
+    ]
+    assert (guesses[0], guesses[-1]) == (401, 429)
 
 
 def test_a_refresh_whose_commit_was_refused_may_be_tried_again(

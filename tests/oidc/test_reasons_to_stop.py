@@ -58,9 +58,13 @@ def _set_groups(world: World, groups: frozenset[str]) -> None:
         assert subjects.set_groups(tx, world.ada.subject, groups)
 
 
-def _disable_client(world: World, _: dict[str, str]) -> None:
+def _shut_out(world: World, client: str) -> None:
     with world.database.write() as tx:
-        clients.set_disabled(tx, ClientId("wiki"), world.clock())
+        clients.set_disabled(tx, ClientId(client), world.clock())
+
+
+def _disable_client(world: World, _: dict[str, str]) -> None:
+    _shut_out(world, "wiki")
 
 
 def _enable_client(world: World, _: dict[str, str]) -> None:
@@ -208,9 +212,8 @@ def test_any_reason_to_stop_suffices_whatever_else_was_and_is_no_more(
 
 def test_a_client_that_is_shut_out_gets_tokens_by_no_grant(staffed: World):
     issued, code = staffed.tokens(), staffed.code()
-    with staffed.database.write() as tx:
-        for client in ("wiki", "backup"):
-            clients.set_disabled(tx, ClientId(client), staffed.clock())
+    for client in ("wiki", "backup"):
+        _shut_out(staffed, client)
 
     answers = [
         staffed.redeem(code),
@@ -219,3 +222,22 @@ def test_a_client_that_is_shut_out_gets_tokens_by_no_grant(staffed: World):
     ]
 
     assert {(answer.status, answer.error) for answer in answers} == {(401, "invalid_client")}
+
+
+@pytest.mark.parametrize(
+    "happen",
+    [
+        pytest.param(lambda world, _: _shut_out(world, "backup"), id="client disabled"),
+        pytest.param(lambda world, _: _policies_say(world, TIGHTER), id="policy tightened"),
+        pytest.param(lambda world, token: world.revoke(token, "backup"), id="token revoked"),
+    ],
+)
+def test_what_ends_a_machines_access_ends_its_token(
+    staffed: World, happen: Callable[[World, str], object]
+):
+    token = str(staffed.machine_token().body["access_token"])
+    assert staffed.introspect(token, "api")["active"] is True
+
+    happen(staffed, token)
+
+    assert staffed.introspect(token, "api") == {"active": False}

@@ -149,6 +149,7 @@ def test_a_request_that_begins_anew_begins_with_its_first_step(browser: Browser,
     page = browser.get(anew.path.replace("/signin/", f"/{step}/"))
     skipped = browser.get(anew.path.replace("/signin/", "/continue/"))
 
+    assert anew.path.startswith("/signin/")
     assert "code" not in page.answer
     assert skipped.path == anew.path
 
