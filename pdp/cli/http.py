@@ -9,17 +9,18 @@ from typing import Any, Final, cast
 
 import click
 import structlog
-from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols
+from granian.constants import HTTPModes, Interfaces, Loops, RuntimeModes, SSLProtocols
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
 from pdp import logs
 from pdp.app import create_app
-from pdp.cli.processes import die_with, keep_loaded
+from pdp.cli.processes import die_with, keep_loaded, work_in_batches
 from pdp.cli.settings_report import read_settings
 from pdp.runtime import Runtime
 from pdp.settings import Settings
+from pdp.web.checks import Checks
 from pdp.web.door import Door, is_program
 from pdp.web.front import Front, Pool
 from pdp.web.gate import Gate, slow_slots
@@ -80,6 +81,8 @@ def build_server(settings: Settings) -> MPServer:
             header_read_timeout=_HEAD_WITHIN, max_buffer_size=_LARGEST_HEAD
         ),
         loop=Loops.uvloop,
+        # A third quicker with bodies, measured with nothing behind it.
+        runtime_mode=RuntimeModes.mt,
         websockets=False,
         workers=listen.workers,
         backlog=_BACKLOG,
@@ -117,6 +120,7 @@ def _front() -> Front:
     parent = multiprocessing.parent_process()
     if parent is not None and parent.pid is not None:
         die_with(parent.pid)
+    work_in_batches()
     application = create_app()
     runtime: Runtime = application.extensions["pdp"]
     listen = runtime.settings.server
@@ -124,6 +128,7 @@ def _front() -> Front:
     return Front(
         programs=Pool("programs", door, listen.program_threads),
         pages=Pool("pages", Gate(door, slots=slow_slots(listen.threads)), listen.threads),
+        at_once=Checks(application),
         is_program=is_program,
         largest_body=listen.max_body_bytes,
         at_end=_told()(runtime.decision_log.close),

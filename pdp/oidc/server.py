@@ -1,7 +1,10 @@
 """The authorization server: Authlib's, built once from a runtime, told everything per request."""
 
 from collections.abc import Mapping
-from typing import cast
+from copy import copy
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import NoReturn, cast
 
 import orjson
 from authlib.common.urls import add_params_to_uri
@@ -10,6 +13,7 @@ from authlib.oauth2.rfc6749 import InvalidRequestError, OAuth2Error, Unsupported
 from authlib.oauth2.rfc6749.grants import BaseGrant
 
 from pdp.domain.ids import ClientId
+from pdp.ephemeral.rate_limit import RateLimiter
 from pdp.jose.verified import VerifiedTokens
 from pdp.oidc import client_auth
 from pdp.oidc.client import OidcClient
@@ -24,7 +28,20 @@ from pdp.oidc.pkce import S256Challenge
 from pdp.oidc.remembered import RememberedDecisions
 from pdp.oidc.request import Answer, OidcRequest
 from pdp.runtime import Runtime
+from pdp.store.at_once import AtOnce, NotAtOnce, Reader
 from pdp.usecases.client_secrets import client_pepper
+
+
+class _NoRateLimiter(RateLimiter):
+    """Counting may ask Redis, which may take its time: that is left to whoever may wait."""
+
+    def __init__(self) -> None:
+        """Hold nothing."""
+
+    def hit(self, key: str, *, limit: int, window: timedelta, now: datetime) -> NoReturn:
+        """Raise NotAtOnce."""
+        del key, limit, window, now
+        raise NotAtOnce
 
 
 class Server(AuthorizationServer):
@@ -47,6 +64,16 @@ class Server(AuthorizationServer):
             bound = type(grant.__name__, (grant,), {"issuer": self.issuer})
             extensions = [S256Challenge()] if grant is AuthorizationCodeGrant else None
             self.register_grant(bound, extensions)
+
+    def reading_at_once(self, reader: Reader) -> "Server":
+        """Return this server for checks that must not wait: what else they need is NotAtOnce."""
+        twin = copy(self)
+        twin.runtime = replace(
+            self.runtime,
+            database=AtOnce(self.runtime.database.engine, reader),
+            rate_limiter=_NoRateLimiter(),
+        )
+        return twin
 
     # What Authlib asks its framework for.
 

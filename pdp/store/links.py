@@ -201,13 +201,13 @@ class PostgresqlLink:
         """Return the first row, or None."""
         prepared = self._prepare(statement)
         result = self._execute(prepared, statement, parameters)
-        return _row(result, 0, prepared.columns) if result.ntuples else None
+        return row_of(result, 0, prepared.columns) if result.ntuples else None
 
     def all(self, statement: Statement, parameters: Mapping[str, Value]) -> list[Row]:
         """Return every row."""
         prepared = self._prepare(statement)
         result = self._execute(prepared, statement, parameters)
-        return [_row(result, number, prepared.columns) for number in range(result.ntuples)]
+        return [row_of(result, number, prepared.columns) for number in range(result.ntuples)]
 
     def begin(self) -> None:
         """Begin with the first statement: a round trip of its own would cost as much as one."""
@@ -261,7 +261,7 @@ class PostgresqlLink:
         self, prepared: Prepared, statement: Statement, parameters: Mapping[str, Value]
     ) -> "pq.abc.PGresult":
         # NULL is None, which libpq takes and psycopg's annotation forgot.
-        values = cast("list[bytes]", [_text(parameters[each]) for each in statement.names])
+        values = cast("list[bytes]", [as_text(parameters[each]) for each in statement.names])
         if self._is_to_begin:
             result = self._begin_with(prepared.name, values)
         else:
@@ -339,7 +339,7 @@ class PostgresqlLink:
         raise error_from_result(result, encoding="utf-8")
 
 
-def _text(value: Value) -> bytes | None:
+def as_text(value: Value) -> bytes | None:
     if value is None:
         return None
     text = value.encode() if isinstance(value, str) else str(value).encode()
@@ -349,7 +349,7 @@ def _text(value: Value) -> bytes | None:
     return text
 
 
-def _row(result: "pq.abc.PGresult", number: int, columns: tuple[int, ...]) -> Row:
+def row_of(result: "pq.abc.PGresult", number: int, columns: tuple[int, ...]) -> Row:
     value = result.get_value
     return tuple(
         [_value(value(number, column), kind) for column, kind in enumerate(columns)],

@@ -61,11 +61,13 @@ def request_id_of(environ: Mapping[str, Any]) -> str:
 
 
 def begin(environ: dict[str, Any]) -> None:
-    """Give a request its id, and begin to time it."""
-    theirs = environ.get("HTTP_X_REQUEST_ID", "")
-    identifier = theirs if _SANE_ID.match(theirs) else new_id("req")
-    environ[_ID] = identifier
-    environ[_STARTED] = time.perf_counter()
+    """Give a request its id, and begin to time it; both stay when it is begun anew."""
+    identifier = environ.get(_ID)
+    if identifier is None:
+        theirs = environ.get("HTTP_X_REQUEST_ID", "")
+        identifier = theirs if _SANE_ID.match(theirs) else new_id("req")
+        environ[_ID] = identifier
+        environ[_STARTED] = time.perf_counter()
     logs.begin_request(identifier)
 
 

@@ -4,6 +4,8 @@ The same handlers as behind Flask, with the same limits, headers and answers: a 
 two doors. Flask's own work on a request costs more than answering one of these does. Whatever is
 out of the ordinary (another method, a body without a length or over the limit, an error that was
 raised) goes through Flask, which words every error in one place.
+
+Checks of tokens may be answered on the event loop itself (`at_once`), by the same handlers.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,6 +21,7 @@ from pdp.oidc.endpoints import Call
 from pdp.oidc.request import Answer
 from pdp.oidc.server import Server
 from pdp.runtime import Runtime
+from pdp.store.at_once import Reader
 from pdp.web.context import RAISED, begin, end, request_id_of
 from pdp.web.errors import caught
 from pdp.web.peer import address_of
@@ -27,6 +30,7 @@ from pdp.web.security import security_headers
 from pdp.web.webhooks import headers_of
 
 Environ = dict[str, Any]
+Headers = list[tuple[str, str]]
 Start = Callable[..., Any]
 
 Endpoint = Callable[[Server, Call], Answer]
@@ -38,9 +42,16 @@ _ENDPOINTS: Final[dict[tuple[str, str], Endpoint]] = {
     ("GET", "/userinfo"): endpoints.userinfo_by_get,
     ("POST", "/userinfo"): endpoints.userinfo,
 }
+#: What asks the database one thing, as a rule, and changes nothing.
+_CHECKS: Final = frozenset({("POST", "/introspect"), ("GET", "/userinfo"), ("POST", "/userinfo")})
 _WEBHOOKS: Final = "/webhooks/"
 _WEBHOOK_ROUTE: Final = "/webhooks/<source>"
 _STATUS: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+
+
+def is_check(method: str, path: str) -> bool:
+    """Tell whether `Door.at_once` may know the answer."""
+    return (method, path) in _CHECKS
 
 
 def is_program(method: str, path: str) -> bool:
@@ -51,10 +62,12 @@ def is_program(method: str, path: str) -> bool:
 class Door:
     """Answers what it knows by itself, and hands everything else to the application."""
 
-    def __init__(self, app: Flask) -> None:
+    def __init__(self, app: Flask, reader: Reader | None = None) -> None:
+        """Stand before `app`; with a `reader`, checks can be answered `at_once`."""
         self._application = app.wsgi_app
         self._runtime: Runtime = app.extensions["pdp"]
         self._server: Server = app.extensions["pdp.server"]
+        self._at_once = None if reader is None else self._server.reading_at_once(reader)
         self._headers = tuple(security_headers(self._runtime.settings).items())
         self._largest = self._runtime.settings.server.max_body_bytes
         self._proxies = self._runtime.settings.server.trusted_proxies
@@ -71,8 +84,31 @@ class Door:
         if isinstance(answer, Exception):
             environ[RAISED] = answer
             return self._application(environ, start_response)
-        route = path if endpoint is not None else _WEBHOOK_ROUTE
-        return self._send(environ, start_response, route, answer)
+        end(environ, path if endpoint is not None else _WEBHOOK_ROUTE, answer.status)
+        body = answer.body.encode()
+        start_response(_STATUS[answer.status], self._told(environ, answer, body))
+        return [body]
+
+    def at_once(self, environ: Environ) -> tuple[int, Headers, bytes] | None:
+        """Answer a check that goes well; None for any other, of which nothing was done yet.
+
+        Never waits, for whoever calls it would hold up everybody: all that takes more than one
+        question, and every failure, is left to a thread, which begins anew.
+        """
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        length = self._length(environ, method)
+        if self._at_once is None or length is None or RAISED in environ:
+            return None
+        begin(environ)
+        body = environ["wsgi.input"].read(length) if length else b""
+        work = partial(_ENDPOINTS[method, path], self._at_once, self._call(environ, body))
+        answer = caught(work)
+        if isinstance(answer, Exception) or answer.status != HTTPStatus.OK:
+            environ["wsgi.input"].seek(0)
+            return None
+        end(environ, path, answer.status)
+        told = answer.body.encode()
+        return answer.status, self._told(environ, answer, told), told
 
     def _answer(self, environ: Environ, endpoint: Endpoint | None, length: int) -> Answer:
         body = environ["wsgi.input"].read(length) if length else b""
@@ -109,17 +145,11 @@ class Door:
         headers = [("Content-Type", received.content_type), *received.headers.items()]
         return Answer(received.status.value, received.body.decode(), headers)
 
-    def _send(
-        self, environ: Environ, start_response: Start, route: str, answer: Answer
-    ) -> Iterable[bytes]:
-        body = answer.body.encode()
+    def _told(self, environ: Environ, answer: Answer, body: bytes) -> Headers:
         said = {name for name, _ in answer.headers}
-        headers = [
+        return [
             *answer.headers,
             *(pair for pair in self._headers if pair[0] not in said),
             ("Content-Length", str(len(body))),
             ("X-Request-ID", request_id_of(environ)),
         ]
-        end(environ, route, answer.status)
-        start_response(_STATUS[answer.status], headers)
-        return [body]

@@ -2,7 +2,8 @@
 
 A thread that waits for a body can be held by whoever sends one byte of it. Bodies arrive on the
 event loop instead, up to a size and within a deadline. Two pools of threads answer: programs
-(tokens, introspection, webhooks) never wait behind pages and passwords (DECISIONS 23).
+(tokens, introspection, webhooks) never wait behind pages and passwords (DECISIONS 23). Checks of
+tokens are answered on the loop itself where one question to the database answers them.
 
 Header names with an underscore are dropped: WSGI knows `Client_Cert` and `Client-Cert` by one
 name, and a proxy may clean only the second.
@@ -81,6 +82,26 @@ class Answered:
     status: int
     headers: Headers
     body: bytes
+
+
+class AtOnce(Protocol):
+    """Answers what can be answered on the event loop."""
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin, in the process that serves."""
+        ...
+
+    def stop(self) -> None:
+        """End."""
+        ...
+
+    def knows(self, method: str, path: str) -> bool:
+        """Tell whether it is worth a try."""
+        ...
+
+    async def answer(self, environ: Environ) -> tuple[int, Headers, bytes] | None:
+        """Return the answer; None if it is to be found in a thread, from the beginning."""
+        ...
 
 
 _Job = tuple[Environ, RsgiProtocol, "asyncio.Future[None]"]
@@ -178,6 +199,7 @@ class Front:
         *,
         programs: Pool,
         pages: Pool,
+        at_once: AtOnce,
         is_program: Callable[[str, str], bool],
         largest_body: int,
         at_end: Callable[[], None],
@@ -185,6 +207,7 @@ class Front:
     ) -> None:
         self._programs = programs
         self._pages = pages
+        self._at_once = at_once
         self._is_program = is_program
         self._largest = largest_body
         self._at_end = at_end
@@ -195,6 +218,7 @@ class Front:
         """Start the threads of this process."""
         self._loop = loop
         self._arrivals.watch(loop)
+        self._at_once.start(loop)
         self._programs.start()
         self._pages.start()
 
@@ -202,6 +226,7 @@ class Front:
         """Let the threads finish."""
         del loop
         self._arrivals.stop()
+        self._at_once.stop()
         self._programs.stop()
         self._pages.stop()
         self._at_end()
@@ -210,18 +235,28 @@ class Front:
         """Answer one request."""
         environ = environ_of(scope)
         path = environ["PATH_INFO"]
-        pool = self._programs if self._is_program(scope.method, path) else self._pages
         weight = self._take_in_charge(environ)
         try:
             if weight is not None:
                 await self._take_in(environ, protocol)
-            await pool.answer(environ, protocol, self._loop)
+            await self._answer(environ, protocol, scope.method, path)
         except ProtocolClosed:
             # Whoever sent half a request hears no answer, and nothing was done.
             return
         finally:
             # Not before it was answered: what waits for a thread is in memory, too.
             self._held -= weight or 0
+
+    async def _answer(
+        self, environ: Environ, protocol: RsgiProtocol, method: str, path: str
+    ) -> None:
+        if self._at_once.knows(method, path):
+            answer = await self._at_once.answer(environ)
+            if answer is not None:
+                _send(protocol, Answered(*answer))
+                return
+        pool = self._programs if self._is_program(method, path) else self._pages
+        await pool.answer(environ, protocol, self._loop)
 
     def _take_in_charge(self, environ: Environ) -> int | None:
         """Count the body that is to come, and return its weight; None if it is not to be read.

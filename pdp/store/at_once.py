@@ -1,0 +1,165 @@
+"""Reading where nothing may wait: one question, answered on the event loop itself.
+
+Most checks of a token ask the database one thing. Handing each of them to a thread and back costs
+more than answering it. Whatever needs more (a second question, a change, a database that does not
+answer) is `NotAtOnce`: nothing was done, and all of it is to be done anew where it may wait.
+"""
+
+import sqlite3
+from collections.abc import Awaitable, Callable, Mapping
+from types import TracebackType
+from typing import Any, NoReturn, Protocol, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from pdp.store.database import Database, Reading, Transaction
+from pdp.store.engine import DRIVER_ERRORS
+from pdp.store.links import Row, Statement, Value
+
+T = TypeVar("T")
+
+
+class NotAtOnce(Exception):
+    """It takes more than one question, or more than a moment. Nothing was done."""
+
+
+class Reader(Protocol):
+    """Asks one question at a time, for whoever runs on the event loop."""
+
+    def one(self, statement: Statement, parameters: Mapping[str, Value]) -> Row | None:
+        """Return the first row, or None; NotAtOnce if that cannot be had now."""
+        ...
+
+    def host(self, work: Callable[[], T]) -> Awaitable[T]:
+        """Run work that calls `one`; the loop goes on while an answer is awaited."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the connection; nothing is asked after that."""
+        ...
+
+
+class OneQuestion(Transaction):
+    """What a handler holds for a transaction that reads: good for one question alone."""
+
+    __slots__ = ("_is_asked", "_reader")
+
+    def __init__(self, reader: Reader, *, sqlite: bool) -> None:
+        self._reader = reader
+        self._sqlite = sqlite
+        self._is_asked = False
+        self.is_reading = True
+
+    def one(self, statement: Statement, parameters: Mapping[str, Value]) -> Row | None:
+        """Return the first row, or None; NotAtOnce from the second question on."""
+        if self._is_asked:
+            raise NotAtOnce
+        self._is_asked = True
+        return self._reader.one(statement, parameters)
+
+    def all(self, statement: Statement, parameters: Mapping[str, Value]) -> NoReturn:
+        """Raise NotAtOnce: lists take more than a moment."""
+        del statement, parameters
+        raise NotAtOnce
+
+    def run(self, statement: Statement, parameters: Mapping[str, Value]) -> NoReturn:
+        """Raise NotAtOnce: changes wait for the disk."""
+        del statement, parameters
+        raise NotAtOnce
+
+    @property
+    def orm(self) -> Session:
+        """Raise NotAtOnce: sessions ask what they like."""
+        raise NotAtOnce
+
+
+class _OneReading(Reading):
+    """What `AtOnce.read` returns."""
+
+    __slots__ = ("_reader",)
+
+    def __init__(self, database: Database, reader: Reader) -> None:
+        super().__init__(database)
+        self._reader = reader
+
+    def __enter__(self) -> Transaction:
+        return OneQuestion(self._reader, sqlite=self._database.is_sqlite)
+
+    def __exit__(
+        self, _kind: object, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        """Nothing is open."""
+
+
+class AtOnce(Database):
+    """A database as far as it can be read at once; everything else about it is NotAtOnce."""
+
+    def __init__(self, engine: sa.Engine, reader: Reader) -> None:
+        super().__init__(engine)
+        self._reader = reader
+
+    def read(self) -> Reading:
+        """Read one row."""
+        return _OneReading(self, self._reader)
+
+    def write(self) -> NoReturn:
+        """Raise NotAtOnce: changes wait for the disk."""
+        raise NotAtOnce
+
+    def grouped(self, work: Callable[[Transaction], T]) -> NoReturn:
+        """Raise NotAtOnce, as `write` does."""
+        del work
+        raise NotAtOnce
+
+    def single(self, work: Callable[[Transaction], T]) -> NoReturn:
+        """Raise NotAtOnce, as `write` does."""
+        del work
+        raise NotAtOnce
+
+    def lend(self) -> NoReturn:
+        """Raise NotAtOnce: a connection may have to be waited for."""
+        raise NotAtOnce
+
+
+class SqliteReader:
+    """SQLite on a connection of the loop's own; readers of a WAL wait for nobody."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        self._driver: sqlite3.Connection | None = None
+
+    def one(self, statement: Statement, parameters: Mapping[str, Value]) -> Row | None:
+        """Return the first row, or None; NotAtOnce if the database is out of order."""
+        try:
+            if self._driver is None:
+                self._driver = self._connect()
+            row: Row | None = self._driver.execute(statement.sqlite, parameters).fetchone()
+        except DRIVER_ERRORS as error:
+            self.close()
+            raise NotAtOnce from error
+        return row
+
+    async def host(self, work: Callable[[], T]) -> T:
+        """Run the work: its answer comes from memory, or from a page of the file."""
+        return work()
+
+    def close(self) -> None:
+        """Let go of the connection; the next question opens another."""
+        driver, self._driver = self._driver, None
+        if driver is not None:
+            driver.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        driver: sqlite3.Connection = own_connection(self._engine)
+        # Where recovery holds the file, a thread may wait for it.
+        driver.execute("PRAGMA busy_timeout=0")
+        return driver
+
+
+def own_connection(engine: sa.Engine) -> Any:  # noqa: ANN401  it is the driver's
+    """Return a driver's connection, set up as all of the engine's, that its pool has no part in."""
+    lent = engine.raw_connection()
+    driver = lent.driver_connection
+    lent.detach()
+    return driver

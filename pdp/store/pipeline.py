@@ -1,0 +1,249 @@
+"""Questions to PostgreSQL from an event loop: sent together, none waits for another's answer.
+
+One connection in pipeline mode. All that is asked within one round of the loop travels in one
+packet, and its answers in another: a round trip for each question costs several times what the
+question does. Whatever goes wrong, the connection is given up and every open question is
+`NotAtOnce`; another connection is opened in a thread, and until it stands nothing is answered here.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from datetime import timedelta
+from threading import Thread
+from typing import Final, TypeVar
+
+import psycopg
+import sqlalchemy as sa
+from psycopg import pq
+from sqlalchemy.util import await_, greenlet_spawn
+
+from pdp.store.at_once import NotAtOnce, own_connection
+from pdp.store.deadline import ImpatientConnection
+from pdp.store.engine import DRIVER_ERRORS
+from pdp.store.links import Prepared, Row, Statement, Value, as_text, row_of
+
+T = TypeVar("T")
+
+#: How long a question may stay open before the database counts as frozen.
+PATIENCE: Final = timedelta(seconds=1)
+#: How soon after a connection was lost, or could not be had, another one is tried.
+AGAIN_AFTER: Final = timedelta(seconds=1)
+#: Open questions; what comes beyond is for threads, whose number is bounded.
+MOST_OPEN: Final = 512
+
+
+class _Question:
+    """One statement under way; `answer` is None for one that prepares another."""
+
+    __slots__ = ("answer", "asked", "prepared")
+
+    def __init__(
+        self, prepared: Prepared, answer: "asyncio.Future[Row | None] | None", asked: float
+    ) -> None:
+        self.prepared = prepared
+        self.answer = answer
+        #: When, by the loop's clock.
+        self.asked = asked
+
+    def settle(self, result: "pq.abc.PGresult") -> None:
+        """Pass the first row on; whoever asked may be gone."""
+        if self.answer is None:
+            return
+        if not self.prepared.columns:
+            columns = range(result.nfields)
+            self.prepared.columns = tuple(result.ftype(each) for each in columns)
+        if not self.answer.done():
+            found = row_of(result, 0, self.prepared.columns) if result.ntuples else None
+            self.answer.set_result(found)
+
+    def fail(self) -> None:
+        """Say that there will be no answer."""
+        if self.answer is not None and not self.answer.done():
+            self.answer.set_exception(NotAtOnce())
+
+
+class _Turn:
+    """What libpq returns between answers: the end of one, or of all that travelled together."""
+
+
+_END: Final = _Turn()
+_ALL: Final = _Turn()
+
+
+class PipelineReader:
+    """Asks on one connection, for as long as `loop` runs; all but connecting happens there."""
+
+    def __init__(
+        self,
+        engine: sa.Engine,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        patience: timedelta = PATIENCE,
+    ) -> None:
+        self._engine = engine
+        self._loop = loop
+        self._patience = patience.total_seconds()
+        self._connection: ImpatientConnection | None = None
+        self._pgconn: pq.abc.PGconn | None = None
+        self._prepared: dict[Statement, Prepared] = {}
+        #: What libpq will return next, in this order.
+        self._expected: deque[_Question | _Turn] = deque()
+        self._is_to_send = False
+        self._is_closed = False
+        self._watch()
+        self._open()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether questions can be asked."""
+        return self._pgconn is not None
+
+    def one(self, statement: Statement, parameters: Mapping[str, Value]) -> Row | None:
+        """Return the first row, or None; NotAtOnce if it does not come."""
+        return await_(self._ask(statement, parameters))
+
+    def host(self, work: Callable[[], T]) -> Awaitable[T]:
+        """Run the work, and let others run wherever it waits for an answer."""
+        return greenlet_spawn(work)
+
+    def close(self) -> None:
+        """Let go of the connection for good."""
+        self._is_closed = True
+        self._give_up()
+
+    def _ask(
+        self, statement: Statement, parameters: Mapping[str, Value]
+    ) -> "asyncio.Future[Row | None]":
+        pgconn = self._pgconn
+        if pgconn is None or len(self._expected) > 2 * MOST_OPEN:
+            raise NotAtOnce
+        try:
+            values = [as_text(parameters[each]) for each in statement.names]
+        except psycopg.DataError as error:
+            raise NotAtOnce from error
+        try:
+            prepared = self._prepared.get(statement) or self._prepare(pgconn, statement)
+            # NULL is None, which libpq takes and psycopg's annotation forgot.
+            pgconn.send_query_prepared(prepared.name, values)
+        except psycopg.Error as error:
+            self._give_up()
+            raise NotAtOnce from error
+        answer: asyncio.Future[Row | None] = self._loop.create_future()
+        self._expect(_Question(prepared, answer, self._loop.time()))
+        return answer
+
+    def _prepare(self, pgconn: "pq.abc.PGconn", statement: Statement) -> Prepared:
+        prepared = Prepared(f"pdp_{len(self._prepared)}".encode())
+        pgconn.send_prepare(prepared.name, statement.postgresql)
+        self._expect(_Question(prepared, None, self._loop.time()))
+        self._prepared[statement] = prepared
+        return prepared
+
+    def _expect(self, question: _Question) -> None:
+        self._expected += (question, _END)
+        if not self._is_to_send:
+            self._is_to_send = True
+            self._loop.call_soon(self._send)
+
+    def _send(self) -> None:
+        """Send what was asked in this round of the loop."""
+        self._is_to_send = False
+        if self._pgconn is None:
+            return
+        try:
+            self._pgconn.pipeline_sync()
+            is_sent = not self._pgconn.flush()
+        except psycopg.Error:
+            is_sent = False
+        self._expected.append(_ALL)
+        if not is_sent:
+            # The server has stopped to read.
+            self._give_up()
+
+    def _hear(self) -> None:
+        """Take in what the server says."""
+        try:
+            if self._pgconn is not None:
+                self._take_in(self._pgconn)
+        except (psycopg.Error, _OutOfStep):
+            self._give_up()
+
+    def _take_in(self, pgconn: "pq.abc.PGconn") -> None:
+        pgconn.consume_input()
+        while self._expected and not pgconn.is_busy():
+            result, expected = pgconn.get_result(), self._expected.popleft()
+            if isinstance(expected, _Question):
+                self._settle(expected, result)
+            elif expected is _END:
+                _demand(result is None)
+            else:
+                _demand(result is not None and result.status == pq.ExecStatus.PIPELINE_SYNC)
+
+    def _settle(self, question: _Question, result: "pq.abc.PGresult | None") -> None:
+        if result is None or result.status not in _ANSWERED:
+            question.fail()
+            raise _OutOfStep
+        question.settle(result)
+
+    def _watch(self) -> None:
+        """Look now and then whether the oldest question has waited too long."""
+        if self._is_closed:
+            return
+        oldest = next((each for each in self._expected if isinstance(each, _Question)), None)
+        if oldest is not None and self._loop.time() - oldest.asked > self._patience:
+            self._give_up()
+        self._loop.call_later(self._patience / 4, self._watch)
+
+    def _give_up(self) -> None:
+        """Drop the connection and what was asked on it, and see to another."""
+        connection, self._connection = self._connection, None
+        pgconn, self._pgconn = self._pgconn, None
+        if pgconn is not None:
+            self._loop.remove_reader(pgconn.socket)
+        if connection is not None:
+            connection.close()
+            if not self._is_closed:
+                self._loop.call_later(AGAIN_AFTER.total_seconds(), self._open)
+        self._prepared.clear()
+        expected, self._expected = self._expected, deque()
+        for each in expected:
+            if isinstance(each, _Question):
+                each.fail()
+
+    def _open(self) -> None:
+        """Connect in a thread: the server may take its time to say no."""
+        if not self._is_closed:
+            Thread(target=self._connect, name="pipeline-connect", daemon=True).start()
+
+    def _connect(self) -> None:
+        connection = None
+        with suppress(*DRIVER_ERRORS):
+            connection = own_connection(self._engine)
+        # The loop may be over by now.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._opened, connection)
+
+    def _opened(self, connection: ImpatientConnection | None) -> None:
+        if connection is None or self._is_closed:
+            if connection is not None:
+                connection.close()
+            elif not self._is_closed:
+                self._loop.call_later(AGAIN_AFTER.total_seconds(), self._open)
+            return
+        self._connection, self._pgconn = connection, connection.pgconn
+        self._pgconn.enter_pipeline_mode()
+        self._loop.add_reader(self._pgconn.socket, self._hear)
+
+
+_ANSWERED: Final = frozenset({pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK})
+
+
+class _OutOfStep(Exception):
+    """What came is not what was expected: an error of the server, or a mistake of ours."""
+
+
+def _demand(holds: bool) -> None:  # noqa: FBT001  one short word says it
+    if not holds:
+        raise _OutOfStep
