@@ -12,11 +12,23 @@ FULL = WIDTH + MOST_WAITING
 SECOND = timedelta(seconds=1)
 
 
+def lanes_of(threads, on_room=lambda: None):
+    """Lanes whose tasks are functions, and whose work is to call them."""
+    return Lanes(lambda task: task(), threads=threads, on_room=on_room)
+
+
+def end(lanes):
+    """Close lanes and wait for what runs; return what waited."""
+    left = lanes.close()
+    lanes.wait()
+    return left
+
+
 @pytest.fixture
 def lanes():
-    made = Lanes(threads=4, on_room=lambda: None)
+    made = lanes_of(4)
     yield made
-    made.close()
+    end(made)
 
 
 def test_an_unknown_receiver_has_its_full_width(lanes):
@@ -29,7 +41,7 @@ def test_what_runs_and_waits_takes_room_until_it_is_over():
     def waiting():
         go_on.wait(20)
 
-    lanes = Lanes(threads=4, on_room=told.set)
+    lanes = lanes_of(4, told.set)
     for _ in range(FULL):
         lanes.start("wiki", waiting)
     taken, another = lanes.room("wiki", NOW), lanes.room("mail", NOW)
@@ -37,7 +49,7 @@ def test_what_runs_and_waits_takes_room_until_it_is_over():
 
     assert told.wait(20)
     assert (taken, another) == (0, FULL)
-    lanes.close()
+    end(lanes)
     assert lanes.room("wiki", NOW) == 0
 
 
@@ -97,24 +109,35 @@ def test_nothing_starts_once_the_lanes_are_closed(lanes):
     assert lanes.room("wiki", NOW) == 0
 
 
-def test_what_waited_when_the_lanes_closed_is_left_to_others():
+@pytest.mark.parametrize("threads", [WIDTH, 1], ids=["for-a-lane", "for-a-thread"])
+def test_what_waits_when_the_lanes_close_is_returned_at_once_and_never_runs(threads):
     begun, go_on, ran = threading.Semaphore(0), threading.Event(), []
-    lanes = Lanes(threads=WIDTH, on_room=lambda: None)
 
-    def task():
+    def work(task):
         begun.release()
         go_on.wait(20)
-        ran.append(1)
+        ran.append(task)
 
-    for _ in range(FULL):
+    lanes = Lanes(work, threads=threads, on_room=lambda: None)
+    for task in range(FULL):
         lanes.start("wiki", task)
-    for _ in range(WIDTH):
+    for _ in range(threads):
         begun.acquire(timeout=20)
-    closing = threading.Thread(target=lanes.close)
-    closing.start()
-    while lanes.room("mail", NOW):
-        closing.join(0.01)
+    left = lanes.close()
+    done_before = list(ran)
     go_on.set()
-    closing.join(20)
+    lanes.wait()
 
-    assert len(ran) == WIDTH
+    assert done_before == []
+    assert sorted(ran) == list(range(threads))
+    assert left == list(range(threads, FULL))
+
+
+def test_what_ran_before_the_lanes_closed_is_not_returned(lanes):
+    done = threading.Semaphore(0)
+    for _ in range(FULL):
+        lanes.start("wiki", done.release)
+    for _ in range(FULL):
+        assert done.acquire(timeout=20)
+
+    assert end(lanes) == []

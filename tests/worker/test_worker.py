@@ -23,7 +23,7 @@ from pdp.store.jobs import CLAIM
 from pdp.usecases.follow_ups import DeliverLogout, PropagateChange, follow_up
 from pdp.worker.back_off import LONGEST_BACK_OFF, back_off
 from pdp.worker.jobs import JOBS
-from pdp.worker.lanes import WIDTH
+from pdp.worker.lanes import MOST_WAITING, WIDTH
 from pdp.worker.loop import Worker
 from pdp.worker.timers import (
     PATIENCE,
@@ -510,6 +510,63 @@ def test_a_logout_is_held_until_all_before_it_may_have_timed_out(database, clock
 
     assert (claimed, len(held), early) == (0, 1, ["running"])
     assert len(receiver.requests) == 1
+
+
+@pytest.mark.parametrize("threads", [4, 1], ids=["for-a-lane", "for-a-thread"])
+def test_what_waits_when_a_worker_is_told_to_stop_is_given_back_before_what_runs_ends(
+    database, clock, threads
+):
+    running = min(threads, WIDTH)
+    with peer(hanging) as stuck:
+        client = a_client("wiki", backchannel_logout_uri=_uri(stuck))
+        runtime = a_deployment(database, clock, client)
+        with database.write() as tx:
+            for number in range(WIDTH + MOST_WAITING):
+                follow_up(tx, _logout("wiki", f"ses_{number}"), now=NOW)
+        worker = Worker(runtime, threads=threads, chance=lambda: 1.0)
+        working = threading.Thread(target=worker.run)
+        working.start()
+        _until(lambda: len(stuck.requests) == running)
+        worker.stop()
+        _until(lambda: len(_running(runtime)) == running)
+        told = len(stuck.requests)
+        ready = [attempts for _, state, attempts, _ in _jobs(runtime) if state == "ready"]
+        stuck.stop()
+        working.join(20)
+
+    assert told == running
+    assert ready == [0] * (WIDTH + MOST_WAITING - running)
+    # What ran was finished: its receiver hung up, which is a try that failed.
+    assert sorted(job[1:3] for job in _jobs(runtime)) == sorted(
+        [("ready", 1)] * running + [("ready", 0)] * len(ready)
+    )
+
+
+def test_what_a_stopped_worker_gave_back_is_delivered_by_the_next_one_at_once(database, clock):
+    with peer(hanging) as stuck, peer(answering(OK)) as receiver:
+        client = a_client("wiki", backchannel_logout_uri=_uri(stuck))
+        runtime = a_deployment(database, clock, client)
+        with database.write() as tx:
+            for number in range(WIDTH + MOST_WAITING):
+                follow_up(tx, _logout("wiki", f"ses_{number}"), now=NOW)
+        stopping = Worker(runtime, chance=lambda: 1.0)
+        stopping.run_due()
+        _until(lambda: len(stuck.requests) == WIDTH)
+        closing = threading.Thread(target=stopping.close)
+        closing.start()
+        _until(lambda: len(_running(runtime)) == WIDTH)
+        _move(runtime, _uri(receiver))
+        following = Worker(a_runtime(database, clock))
+        working = threading.Thread(target=following.run)
+        working.start()
+        # The clock stands still: no claim has run out.
+        _until(lambda: len(receiver.requests) == MOST_WAITING)
+        following.stop()
+        working.join(20)
+        stuck.stop()
+        closing.join(20)
+
+    assert not working.is_alive()
 
 
 def test_a_change_that_two_workers_hold_is_carried_out_once(database, clock):
