@@ -1,6 +1,8 @@
 """A receiver has few lanes, rests when it fails, and gets its width back when it answers."""
 
+import gc
 import threading
+import weakref
 from datetime import timedelta
 
 import pytest
@@ -131,6 +133,52 @@ def test_what_waits_when_the_lanes_close_is_returned_at_once_and_never_runs(thre
     assert done_before == []
     assert sorted(ran) == list(range(threads))
     assert left == list(range(threads, FULL))
+
+
+def test_more_is_asked_for_each_time_that_few_of_a_receiver_wait():
+    told, done = [], threading.Semaphore(0)
+    go_on = threading.Event()
+
+    def task():
+        go_on.wait(20)
+        done.release()
+
+    lanes = lanes_of(4, lambda: told.append(1))
+    for _ in range(FULL):
+        lanes.start("wiki", task)
+    go_on.set()
+    for _ in range(FULL):
+        assert done.acquire(timeout=20)
+    end(lanes)
+
+    # Not while half of what may wait still waits.
+    assert len(told) == FULL - MOST_WAITING // 2
+
+
+def test_nothing_is_kept_of_a_receiver_that_has_had_everything(lanes):
+    class Name(str):
+        """A name of which one can tell whether anybody keeps it."""
+
+        __slots__ = ("__weakref__",)
+
+    name = Name("wiki")
+    kept = weakref.ref(name)
+    lanes.start(name, lambda: None)
+    del name
+    end(lanes)
+    gc.collect()
+
+    assert kept() is None
+
+
+def test_a_receiver_that_has_nothing_more_to_get_rests_all_the_same_once_it_failed():
+    told = threading.Event()
+    lanes = lanes_of(4, told.set)
+    lanes.start("wiki", lambda: lanes.failed("wiki", now=NOW, chance=1.0))
+    assert told.wait(20)
+
+    assert lanes.room("wiki", NOW) == 0
+    end(lanes)
 
 
 def test_what_ran_before_the_lanes_closed_is_not_returned(lanes):
