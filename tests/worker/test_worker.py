@@ -23,6 +23,7 @@ from pdp.store.database import Database, Statement
 from pdp.store.exposures import Receiver
 from pdp.store.jobs import CLAIM, JobState
 from pdp.usecases.follow_ups import DeliverLogout, PropagateChange, follow_up
+from pdp.usecases.register_client import disable_client
 from pdp.worker.back_off import LONGEST_BACK_OFF, back_off
 from pdp.worker.jobs import JOBS
 from pdp.worker.lanes import MOST_WAITING, WIDTH
@@ -464,6 +465,19 @@ def test_a_receiver_that_came_back_gets_its_whole_backlog(database, clock):
 
     assert (resting, probe) == (0, 1)
     assert len(receiver.requests) == 50
+
+
+def test_a_client_that_was_disabled_is_still_told_that_sessions_are_over(database, clock):
+    with peer(answering(OK)) as receiver:
+        client = a_client("wiki", backchannel_logout_uri=_uri(receiver))
+        runtime = a_deployment(database, clock, client)
+        with database.write() as tx:
+            _queue(tx, "wiki", 1)
+            assert disable_client(tx, client.id, actor="root", now=NOW)
+        _work(runtime)
+
+    assert len(receiver.requests) == 1
+    assert _jobs(runtime) == []
 
 
 def test_a_client_that_takes_logouts_no_more_is_told_nothing(database, clock):
