@@ -12,10 +12,10 @@ from pdp.cli.parameters import in_period, period
 from pdp.cli.people import find_pseudonym
 from pdp.domain.access import Facts, Outcome
 from pdp.domain.errors import NotFound
-from pdp.domain.ids import ClientId, SubjectId
+from pdp.domain.ids import ClientId, DeviceId, SubjectId
 from pdp.policy.explain import ConditionTrace, Explanation, PolicyTrace
 from pdp.runtime import Runtime
-from pdp.store import clients, decisions, subjects
+from pdp.store import clients, decisions, devices, subjects
 from pdp.store.database import Transaction
 from pdp.store.decisions import DecisionRecord, facts_out
 from pdp.usecases.explain_decision import ExplainedDecision, explain_decision
@@ -60,6 +60,8 @@ def list_decisions(  # noqa: PLR0917  each option is one filter
         people = _people(tx, found)
         if client_id and not found and ClientId(client_id) not in clients.load_all(tx):
             raise NotFound("client", client_id)
+        if device_id and not found and not devices.exists(tx, DeviceId(device_id)):
+            raise NotFound("device", device_id)
     show(
         [
             {

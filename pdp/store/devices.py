@@ -59,6 +59,7 @@ _WRITE: Final = {text: Statement(text) for text in (CHANGE, CONFIRM)}
 _LIST = Statement(
     f"SELECT {COLUMNS} FROM devices WHERE id > :after ORDER BY id LIMIT :count"  # noqa: S608  columns are ours
 )
+_EXISTS = Statement("SELECT 1 FROM devices WHERE id = :id")
 _OF_OWNER = Statement(
     f"SELECT {COLUMNS} FROM devices WHERE owner_id = :owner ORDER BY id"  # noqa: S608  columns are ours
 )
@@ -94,6 +95,11 @@ class Change:
 
     text: str
     row: Mapping[str, Value]
+
+
+def exists(tx: Transaction, device_id: DeviceId) -> bool:
+    """Tell whether there is such a device, readable or not."""
+    return tx.one(_EXISTS, {"id": device_id}) is not None
 
 
 def load(tx: Transaction, device_id: DeviceId) -> Device | None:

@@ -107,13 +107,7 @@ def note_denied(
     t3 is theirs alone, as t4 and t5 are: neither another sign-in of the same person to the same
     client nor another client of the same session was denied by it. The earliest one stands.
     """
-    row: dict[str, Value] = {
-        "device_id": device_id,
-        "session_id": session_id,
-        "client_id": client_id,
-        "now": to_micros(now),
-    }
-    tx.run(_DENIED, row)
+    _deny(tx, device_id, session_id, client_id, to_micros(now))
 
 
 def note_decision(
@@ -125,17 +119,8 @@ def note_decision(
     """
     if session_id is None or decision["outcome"] not in _DENIALS:
         return
-    if decision["device_id"] is None:
-        return
-    tx.run(
-        _DENIED,
-        {
-            "device_id": decision["device_id"],
-            "session_id": session_id,
-            "client_id": decision["client_id"],
-            "now": decision["at"],
-        },
-    )
+    if decision["device_id"] is not None:
+        _deny(tx, decision["device_id"], session_id, decision["client_id"], decision["at"])
 
 
 def note_sent(tx: Transaction, receiver: Receiver, now: datetime) -> None:
@@ -157,6 +142,11 @@ def of_device(tx: Transaction, device_id: DeviceId, *, count: int = 100) -> list
 def forget(tx: Transaction, *, before: datetime) -> int:
     """Delete windows that began before `before` (UTC); return how many."""
     return tx.run(_FORGET, {"before": to_micros(before)})
+
+
+def _deny(tx: Transaction, device: Value, session: Value, client: Value, at: Value) -> None:
+    row = {"device_id": device, "session_id": session, "client_id": client, "now": at}
+    tx.run(_DENIED, row)
 
 
 def _step(receiver: Receiver, now: datetime) -> dict[str, Value]:

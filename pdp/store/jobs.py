@@ -5,7 +5,7 @@ to reach, so that one who is away holds up nobody else. What could not be done s
 where operators see it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -55,7 +55,7 @@ _TAKE_BACK = Statement(
 _FINISH = Statement("DELETE FROM jobs WHERE id = :id")
 _RELEASE = Statement(
     "UPDATE jobs SET state = 'ready', claimed_until = NULL, attempts = attempts - 1"
-    " WHERE id = :id AND state = 'running'"
+    " WHERE id = :id AND state = 'running' AND attempts = :attempts"
 )
 _DROP = Statement("DELETE FROM jobs WHERE id = :id AND state <> 'running'")
 _DELAY = Statement(
@@ -220,9 +220,12 @@ def finish(tx: Transaction, job_id: str) -> bool:
     return tx.run(_FINISH, {"id": job_id}) == 1
 
 
-def release(tx: Transaction, job_id: str) -> None:
-    """Give a job back that was claimed and not tried: that was no attempt."""
-    tx.run(_RELEASE, {"id": job_id})
+def release(tx: Transaction, untried: Iterable[ClaimedJob]) -> int:
+    """Give back jobs that were claimed and not tried: that was no attempt; return how many.
+
+    A claim that has passed to another worker meanwhile is left to it.
+    """
+    return sum(tx.run(_RELEASE, {"id": job.id, "attempts": job.attempts}) for job in untried)
 
 
 def delay(

@@ -19,8 +19,8 @@ LONGEST_LAG: Final = timedelta(seconds=60)
 #: How far the database's clock may be from ours: tokens and signals compare instants.
 LARGEST_SKEW: Final = timedelta(seconds=2)
 
-#: Each rests on those before it.
-_ORDER: Final = ("database", "schema", "keys", "policies", "sources", "outbox", "clock")
+#: Each rests on those before it; the last one is always told, however the others went.
+ORDER: Final = ("database", "schema", "keys", "policies", "sources", "outbox", "clock")
 _ONE: Final = Statement("SELECT 1")
 _READ_ONLY: Final = Statement("SELECT current_setting('transaction_read_only')")
 _DATABASE_TIME: Final = Statement("SELECT extract(epoch FROM clock_timestamp())")
@@ -53,33 +53,34 @@ def check_readiness(database: Database, configurations: Configurations, clock: C
 
     What cannot be looked at is not ready.
     """
-    found: list[Check] = []
-    for name, look, cure in (
+    return Readiness(tuple(look(database, configurations, clock)))
+
+
+def look(database: Database, configurations: Configurations, clock: Clock) -> Iterator[Check]:
+    """Give the same checks, each as soon as it is known."""
+    for name, see, cure in (
         ("database", lambda: _database(database), "start it, or mend database.url"),
         ("schema", lambda: _schema(database), "run `pdp db upgrade`"),
     ):
-        found.append(_check(name, look, cure))
-        if not found[-1].ok:
-            return Readiness((*found, *_not_looked_at(after=name)))
-    return Readiness(
-        (
-            *found,
-            *_configured(database, configurations, clock()),
-            _check("outbox", lambda: _outbox(database, clock), "start a worker: `pdp worker`"),
-            _check("clock", lambda: _clock(database, clock), "synchronise the clocks (NTP)"),
-        )
-    )
+        check = _check(name, see, cure)
+        yield check
+        if not check.ok:
+            yield from not_looked_at(after=name)
+            return
+    yield from _configured(database, configurations, clock())
+    yield _check("outbox", lambda: _outbox(database, clock), "start a worker: `pdp worker`")
+    yield _check("clock", lambda: _clock(database, clock), "synchronise the clocks (NTP)")
 
 
-def _not_looked_at(*, after: str) -> Iterator[Check]:
+def not_looked_at(*, after: str) -> Iterator[Check]:
     """Return what rests on a check that failed: whatever ails it, its own cure would not help."""
-    for name in _ORDER[_ORDER.index(after) + 1 :]:
+    for name in ORDER[ORDER.index(after) + 1 :]:
         yield Check(name=name, ok=False, detail="not looked at", cure=f"mend the {after} first")
 
 
-def _check(name: str, look: Callable[[], tuple[bool, str]], cure: str) -> Check:
+def _check(name: str, see: Callable[[], tuple[bool, str]], cure: str) -> Check:
     try:
-        ok, detail = look()
+        ok, detail = see()
     except SchemaMismatch as error:
         return Check(name=name, ok=False, detail=error.found, cure=error.cure)
     except (DomainError, *DRIVER_ERRORS) as error:

@@ -1,7 +1,8 @@
 """The management address: is it alive, is it ready, what has it counted.
 
 A plain WSGI application, for operators' networks only: it asks nobody who they are. `/livez`
-touches nothing, so that a slow database never gets a healthy process killed.
+touches nothing, so that a slow database never gets a healthy process killed. `/readyz` says no in
+two seconds, whatever the database does.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,7 +15,8 @@ from pdp import metrics
 from pdp.domain.errors import Unavailable
 from pdp.runtime import Runtime
 from pdp.store.decision_log import GRACE
-from pdp.usecases.check_readiness import Check, Readiness, check_readiness
+from pdp.usecases.check_in_time import PromptReadiness
+from pdp.usecases.check_readiness import Check, Readiness, look
 from pdp.web.gauges import gauges_of
 
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
@@ -30,6 +32,9 @@ class Management:
     def __init__(self, runtime: Runtime, own_checks: OwnChecks = tuple) -> None:
         self._runtime = runtime
         self._own_checks = own_checks
+        self._readiness = PromptReadiness(
+            lambda: look(runtime.database, runtime.configurations, runtime.clock)
+        )
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
@@ -49,16 +54,14 @@ class Management:
             case "/livez":
                 return HTTPStatus.OK, _JSON, b'{"status":"alive"}'
             case "/readyz":
-                return self._readiness()
+                return self._ready()
             case "/metrics":
                 return self._metrics()
             case _:
                 return HTTPStatus.NOT_FOUND, _JSON, b'{"status":"not found"}'
 
-    def _readiness(self) -> tuple[HTTPStatus, str, bytes]:
-        runtime = self._runtime
-        found = check_readiness(runtime.database, runtime.configurations, runtime.clock)
-        readiness = Readiness((*found.checks, _records(), *self._own_checks()))
+    def _ready(self) -> tuple[HTTPStatus, str, bytes]:
+        readiness = Readiness((*self._readiness().checks, _records(), *self._own_checks()))
         status = HTTPStatus.OK if readiness.is_ready else HTTPStatus.SERVICE_UNAVAILABLE
         document = {
             "status": "ready" if readiness.is_ready else "not ready",

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from pdp.worker.back_off import back_off
 
@@ -24,13 +24,13 @@ MOST_WAITING: Final = 4
 LONGEST_QUEUE: Final = 1 + MOST_WAITING // WIDTH
 LONGEST_REST: Final = timedelta(minutes=1)
 
-Task = Callable[[], None]
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
-class _Lane:
+class _Lane(Generic[T]):
     running: int = 0
-    waiting: deque[Task] = field(default_factory=deque)
+    waiting: deque[T] = field(default_factory=deque)
     failures: int = 0
     rests_until: datetime | None = None
 
@@ -42,17 +42,23 @@ class _Lane:
         return not (self.running or self.waiting or self.failures)
 
 
-class Lanes:
-    """Runs tasks on a pool of threads, at most `WIDTH` of one receiver at a time.
+class Lanes(Generic[T]):
+    """Does `work` with each task on a pool of threads, at most `WIDTH` of one receiver at a time.
 
     `on_room` is called, from any thread, when a receiver could be given more.
     """
 
-    def __init__(self, *, threads: int, on_room: Callable[[], None]) -> None:
+    def __init__(
+        self, work: Callable[[T], None], *, threads: int, on_room: Callable[[], None]
+    ) -> None:
+        self._work = work
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="delivery")
         self._on_room = on_room
         self._lock = threading.Lock()
-        self._lanes: dict[str, _Lane] = {}
+        self._lanes: dict[str, _Lane[T]] = {}
+        #: Tasks of lanes that have room for them, until a thread is free.
+        self._ready: deque[tuple[str, T]] = deque()
+        self._idle_threads = threads
         self._closed = False
 
     def room(self, receiver: str, now: datetime) -> int:
@@ -74,8 +80,8 @@ class Lanes:
             lane = self._lanes.get(receiver)
             return lane is not None and lane.rests(now)
 
-    def start(self, receiver: str, task: Task) -> None:
-        """Run `task` when its turn comes; never, if the lanes are closed before."""
+    def start(self, receiver: str, task: T) -> None:
+        """Do the work when its turn comes; never, if the lanes are closed before."""
         with self._lock:
             if self._closed:
                 return
@@ -84,7 +90,8 @@ class Lanes:
                 lane.waiting.append(task)
             else:
                 lane.running += 1
-                self._pool.submit(self._run, receiver, task)
+                self._ready.append((receiver, task))
+                self._give_threads()
 
     def failed(self, receiver: str, *, now: datetime, chance: float) -> None:
         """Let `receiver` rest: it could not be reached, or could not answer."""
@@ -101,27 +108,42 @@ class Lanes:
             if lane is not None:
                 lane.failures, lane.rests_until = 0, None
 
-    def close(self) -> None:
-        """Let what runs come to its end, and forget what waits: its claims will run out."""
+    def close(self) -> list[T]:
+        """Begin nothing more; return what waits, which will not be done here."""
         with self._lock:
             self._closed = True
+            left = [task for _, task in self._ready]
+            self._ready.clear()
             for lane in self._lanes.values():
+                left += lane.waiting
                 lane.waiting.clear()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        return left
 
-    def _run(self, receiver: str, task: Task) -> None:
+    def wait(self) -> None:
+        """Return once everything that runs in closed lanes has come to its end."""
+        self._pool.shutdown(wait=True)
+
+    def _give_threads(self) -> None:
+        # The pool holds nothing that waits: what it was given runs.
+        while self._idle_threads and self._ready:
+            self._idle_threads -= 1
+            self._pool.submit(self._run, *self._ready.popleft())
+
+    def _run(self, receiver: str, task: T) -> None:
         try:
-            task()
+            self._work(task)
         finally:
             self._next(receiver)
 
     def _next(self, receiver: str) -> None:
         with self._lock:
             lane = self._lanes[receiver]
-            if lane.waiting and not self._closed:
-                self._pool.submit(self._run, receiver, lane.waiting.popleft())
+            self._idle_threads += 1
+            if lane.waiting:
+                self._ready.append((receiver, lane.waiting.popleft()))
             else:
                 lane.running -= 1
+            self._give_threads()
             has_room = len(lane.waiting) < MOST_WAITING // 2
             if lane.is_forgettable:
                 del self._lanes[receiver]

@@ -9,7 +9,6 @@ import random
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Final
 
 import structlog
@@ -69,7 +68,7 @@ class Worker:
         self._timers = Timers(runtime)
         self._stopping = threading.Event()
         self.nudge = Nudge()
-        self._lanes = Lanes(threads=threads, on_room=self.nudge)
+        self._lanes = Lanes(self._deliver, threads=threads, on_room=self.nudge)
 
     def run(self) -> None:
         """Work until `stop`; then let what runs come to its end."""
@@ -80,8 +79,13 @@ class Worker:
             self.close()
 
     def close(self) -> None:
-        """Let deliveries that run come to their end; those that wait are taken up by others."""
-        self._lanes.close()
+        """Let deliveries that run come to their end; give back those that wait, before that.
+
+        Another worker takes them up at once; if the database is down, once their claims ran out.
+        """
+        if waiting := self._lanes.close():
+            self._give_back(*waiting)
+        self._lanes.wait()
 
     def stop(self) -> None:
         """Make `run` return soon; may be called from a signal handler or another thread."""
@@ -137,14 +141,14 @@ class Worker:
         elif job.receiver == jobs.NOBODY:
             self._settle(job, self._run(job, run))
         else:
-            self._lanes.start(job.receiver, partial(self._deliver, job, run))
+            self._lanes.start(job.receiver, job)
 
-    def _deliver(self, job: ClaimedJob, run: Run) -> None:
+    def _deliver(self, job: ClaimedJob) -> None:
         """Carry out a job that has to reach somebody, in a thread of its own."""
         if self._lanes.rests(job.receiver, self._runtime.clock()):
             self._give_back(job)
             return
-        result = self._run(job, run)
+        result = self._run(job, JOBS[job.type])
         match result:
             case Failed(receiver_is_down=True):
                 self._lanes.failed(job.receiver, now=self._runtime.clock(), chance=self._chance())
@@ -155,13 +159,14 @@ class Worker:
                 pass
         self._settle(job, result)
 
-    def _give_back(self, job: ClaimedJob) -> None:
-        """Leave a job for later: one before it found that its receiver is away."""
+    def _give_back(self, *untried: ClaimedJob) -> None:
+        """Leave jobs for later, or for others: their receiver is away, or this worker ends."""
         try:
             with self._runtime.database.write() as tx:
-                jobs.release(tx, job.id)
+                jobs.release(tx, untried)
         except Unavailable as error:
-            _log.warning("worker.database.missed", job=job.id, reason=str(error))
+            held = [job.id for job in untried]
+            _log.warning("worker.database.missed", jobs=held, reason=str(error))
 
     def _run(self, job: ClaimedJob, run: Run) -> Result | None:
         """Return what came of it; None if the database was away, so that nobody can tell."""

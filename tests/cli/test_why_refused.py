@@ -5,7 +5,11 @@ import pytest
 from pdp.cli.context import opened_runtime
 from pdp.domain.events import Action
 from pdp.store import subjects
+from pdp.store.database import Statement
+from pdp.usecases.register_device import register_device
 from pdp.usecases.sign_in import Method, Refusal, record_failure
+from tests.builders import NOW
+from tests.deployment import RULES
 
 
 @pytest.fixture
@@ -55,10 +59,11 @@ def test_a_pseudonym_that_nobody_has_may_be_of_somebody_erased(shell):
     [
         (["decision", "list", "--subject", "nosuch"], "no user 'nosuch'"),
         (["decision", "list", "--client", "nosuch"], "no client 'nosuch'"),
+        (["decision", "list", "--device", "nosuch"], "no device 'nosuch'"),
         (["audit", "list", "--user", "nosuch"], "no user 'nosuch'"),
         (["audit", "list", "--user", "ada", "--object", "x"], "give one of them"),
     ],
-    ids=["subject", "client", "user", "user and object"],
+    ids=["subject", "client", "device", "user", "user and object"],
 )
 def test_a_name_that_nobody_bears_is_an_error_and_not_nothing(shell, command, told):
     assert told in shell.refused(*command)
@@ -68,3 +73,14 @@ def test_a_client_that_was_asked_nothing_is_no_error(shell):
     shell.told("client", "add", "wiki", "--public", "--redirect-uri", "https://wiki.example/back")
 
     assert shell.result("decision", "list", "--client", "wiki") == []
+
+
+def test_a_device_about_which_nothing_was_decided_is_no_error(shell):
+    database = shell.database()
+    with database.write() as tx:
+        device = register_device(tx, RULES, actor="root", now=NOW)
+        # Whatever became of its row, it is there.
+        tx.run(Statement("UPDATE devices SET readings = '7'"), {})
+    database.close()
+
+    assert shell.result("decision", "list", "--device", device) == []

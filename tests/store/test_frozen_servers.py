@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
 from pdp.domain.errors import OutcomeUnknown, Unavailable
 from pdp.store import single_use
 from pdp.store.database import Database, Statement, Transaction, Value
+from pdp.store.deadline import Unanswered
 from tests.builders import NOW
 
 PID = Statement("SELECT pg_backend_pid()")
@@ -75,6 +77,65 @@ def test_a_server_that_stands_still_is_an_outage_and_what_is_asked_next_gets_a_n
             speak(tx)
         with use(impatient) as tx:
             assert pid_of(tx) != pid
+
+
+@pytest.mark.parametrize("use", [Database.read, Database.write])
+def test_a_long_statement_does_not_wait_for_ever_where_no_kernel_watches_over_it(
+    postgresql_url: str, use
+):
+    # On a socket file there is no `tcp_user_timeout`.
+    url = sa.make_url(postgresql_url)
+    with psycopg.connect(url.set(drivername="postgresql").render_as_string()) as connection:
+        (folder,) = connection.execute("SHOW unix_socket_directories").fetchone() or ("",)
+    url = url.set(host=None, query={"host": folder})
+    database = Database.open(
+        url.render_as_string(hide_password=False), pool_size=1, busy_timeout=BUSY, grace=GRACE
+    )
+    with database.read() as tx:
+        pid = pid_of(tx)
+        tx.one(LENGTH, {"text": ""})
+    outages = []
+
+    def ask() -> None:
+        try:
+            with use(database) as tx:
+                tx.one(LENGTH, LONG)
+        except Unavailable as error:
+            outages.append(error)
+
+    asking = threading.Thread(target=ask)
+    with stopped(pid):
+        asking.start()
+        asking.join(20)
+        is_over = not asking.is_alive()
+    asking.join(20)
+    database.close()
+
+    assert is_over
+    assert len(outages) == 1
+
+
+def test_a_session_that_heard_nothing_has_closed_its_connection(impatient: Database):
+    with impatient.read() as tx:
+        pid = pid_of(tx)
+    link = impatient.lend()
+
+    with stopped(pid), pytest.raises(sa.exc.OperationalError) as raised:
+        link.connection.execute(sa.text("SELECT 1"))
+
+    assert isinstance(raised.value.orig, Unanswered)
+    assert link.is_lost()
+    impatient.take_back(link, sound=False)
+
+
+def test_a_session_whose_connection_was_ended_is_not_told_that_it_waited(impatient: Database):
+    link = impatient.lend()
+
+    with pytest.raises(sa.exc.OperationalError) as raised:
+        link.connection.execute(sa.text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+    assert isinstance(raised.value.orig, psycopg.errors.AdminShutdown)
+    impatient.take_back(link, sound=False)
 
 
 def test_what_was_done_before_the_server_stood_still_is_undone(impatient: Database):

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from pdp.store import single_use
 from pdp.store.database import Database, Statement, Transaction
+from pdp.store.links import Link
 from tests.builders import NOW
 
 _PATIENCE = 20.0
@@ -137,6 +138,40 @@ def test_who_is_interrupted_between_statements_leaves_nothing_open(database: Dat
 
     with database.write() as tx:
         assert spend(tx)
+
+
+def test_a_connection_that_an_error_came_from_is_not_lent_again(database: Database):
+    link = database.lend()
+    database.take_back(link, sound=False)
+
+    assert database.lend() is not link
+
+
+def test_a_connection_whose_questions_were_not_sent_is_not_lent_again(one_connection: Database):
+    link = one_connection.lend()
+    _driver(link).pgconn.enter_pipeline_mode()
+    is_at_rest = link.is_at_rest()
+    one_connection.take_back(link, sound=True)
+
+    assert not is_at_rest
+    assert one_connection.lend() is not link
+
+
+def test_a_connection_between_questions_is_not_told_to_roll_back(one_connection: Database):
+    link = one_connection.lend()
+    link.begin()
+    link.begin_now()
+    _driver(link).pgconn.enter_pipeline_mode()
+    link.roll_back()
+    one_connection.take_back(link, sound=True)
+
+    assert one_connection.lend() is not link
+
+
+def _driver(link: Link) -> psycopg.Connection:
+    driver = link.connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    return driver
 
 
 def test_a_connection_in_the_middle_of_something_is_not_lent_again(database: Database):

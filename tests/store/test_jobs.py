@@ -82,13 +82,45 @@ def test_only_what_was_given_up_is_forgotten(database, mixed):
 
 
 def test_giving_back_what_was_not_tried_is_no_attempt_and_touches_no_other(database, mixed):
+    now = NOW + 10 * SECOND
     with database.write() as tx:
-        for name in ("running", "dead"):
-            jobs.release(tx, mixed[name])
+        claimed = jobs.claim(tx, now=now, receiver="wiki", count=9)
+        given_back = jobs.release(tx, claimed)
         found = {each.id: (each.state, each.attempts) for each in jobs.list_some(tx)}
+        again = jobs.claim(tx, now=now, receiver="wiki", count=9)
 
-    assert found[mixed["running"]] == (JobState.READY, 0)
-    assert found[mixed["dead"]] == (JobState.DEAD, 1)
+    assert (given_back, set(_names(claimed, mixed))) == (2, {"tried", "untried"})
+    assert {name: found[mixed[name]] for name in mixed} == {
+        "dead": (JobState.DEAD, 1),
+        "running": (JobState.RUNNING, 1),
+        "delayed": (JobState.READY, 1),
+        "tried": (JobState.READY, 1),
+        "untried": (JobState.READY, 0),
+    }
+    assert {each.id: each for each in again} == {each.id: each for each in claimed}
+
+
+def test_a_claim_that_passed_to_another_worker_is_not_given_back_by_the_first(database):
+    with database.write() as tx:
+        jobs.enqueue(tx, "deliver-logout", {}, now=NOW, receiver="wiki")
+        first = jobs.claim(tx, now=NOW, receiver="wiki")
+        jobs.take_back(tx, now=NOW + CLAIM + SECOND)
+        jobs.claim(tx, now=NOW + CLAIM + SECOND, receiver="wiki")
+
+        assert jobs.release(tx, first) == 0
+        assert [(each.state, each.attempts) for each in jobs.list_some(tx)] == [
+            (JobState.RUNNING, 2)
+        ]
+
+
+def test_what_was_given_up_meanwhile_is_not_given_back(database):
+    with database.write() as tx:
+        jobs.enqueue(tx, "deliver-logout", {}, now=NOW, receiver="wiki")
+        claimed = jobs.claim(tx, now=NOW, receiver="wiki")
+        jobs.bury(tx, claimed[0].id, error="gone")
+
+        assert jobs.release(tx, claimed) == 0
+        assert [each.state for each in jobs.list_some(tx)] == [JobState.DEAD]
 
 
 def test_what_begins_anew_has_its_refusals_its_tries_and_its_day_again(database, mixed):

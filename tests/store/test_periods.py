@@ -6,10 +6,11 @@ import pytest
 
 from pdp.domain.access import Decision, Outcome
 from pdp.domain.ids import DecisionId
-from pdp.store import audit_trail, decisions
+from pdp.store import audit_trail, decisions, signals
 from pdp.store.database import Database
 from pdp.store.period import EVER, Period
 from tests.builders import NOW, device_facts, facts, subject_facts
+from tests.deployment import a_calm, a_deployment, ingest, the_device
 
 MINUTE = timedelta(minutes=1)
 
@@ -37,6 +38,20 @@ def test_decisions_are_found_from_the_first_instant_on_and_before_the_last(datab
 
     with database.read() as tx:
         told = decisions.recent(tx, subject_id="ada", outcome="block", period=period)
+
+    assert [each.id for each in told] == found
+
+
+@pytest.mark.parametrize(("period", "found"), PERIODS.values(), ids=PERIODS)
+def test_signals_are_found_from_the_first_instant_on_and_before_the_last(
+    database, clock, period, found
+):
+    a_deployment(database, clock)
+    for minute in range(3):
+        ingest(database, a_calm(f"dec_{minute}"), now=NOW + minute * MINUTE)
+
+    with database.read() as tx:
+        told = signals.of_device(tx, the_device(database).device.id, period=period)
 
     assert [each.id for each in told] == found
 

@@ -6,6 +6,7 @@ import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]
@@ -300,6 +301,68 @@ def test_nothing_is_kept_of_a_body_that_was_late():
         return kept()
 
     assert fronted(ask, body_within=0.05) is None
+
+
+def test_who_left_before_the_answer_troubles_nobody():
+    at_work, may_answer, trouble = threading.Event(), threading.Event(), []
+
+    def slow(environ, start_response):
+        at_work.set()
+        may_answer.wait(20)
+        return tell(environ, start_response)
+
+    async def ask(front):
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _loop, told: trouble.append(told["message"]))
+        asked = asyncio.create_task(front.__rsgi__(Scope(), Exchange()))
+        await loop.run_in_executor(None, at_work.wait, 20)
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)
+        may_answer.set()
+        # Answered by the same thread, and so told of after the first.
+        await front.__rsgi__(Scope(), second)
+
+    second = Exchange()
+    fronted(ask, slow)
+
+    assert second.answer[0] == 200
+    assert trouble == []
+
+
+class Timers:
+    """What of an event loop a front uses by itself: what is to be called later."""
+
+    def __init__(self):
+        self.due = []
+
+    def time(self):
+        return 0.0
+
+    def call_later(self, _delay, callback, *arguments):
+        self.due.append((callback, arguments))
+
+    def run_due(self):
+        due, self.due = self.due, []
+        for callback, arguments in due:
+            callback(*arguments)
+
+
+def test_bodies_are_looked_after_until_the_end_and_no_longer():
+    loop: Any = Timers()
+    front = Front(
+        programs=Pool("programs", tell, 1),
+        pages=Pool("pages", tell, 1),
+        is_program=lambda _method, _path: True,
+        largest_body=LIMIT,
+        at_end=lambda: None,
+    )
+    front.__rsgi_init__(loop)
+    loop.run_due()
+    at_work = len(loop.due)
+    front.__rsgi_del__(loop)
+    loop.run_due()
+
+    assert (at_work, len(loop.due)) == (1, 0)
 
 
 def test_what_waits_is_answered_before_the_end():

@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import signal
+import threading
 from contextlib import closing
 from datetime import timedelta
 from typing import Any
@@ -12,12 +15,14 @@ import pytest
 
 from pdp import metrics
 from pdp.store import jobs, sources
+from pdp.store.database import Database, Statement
 from pdp.store.decision_log import GRACE
 from pdp.usecases.check_readiness import Check
 from pdp.web.management import Management
 from tests.builders import NOW, SOURCE, FrozenClock
 from tests.deployment import a_calm, a_deployment, a_runtime, ingest
 
+ALIVE = Check(name="worker", ok=True, detail="runs")
 DEAD = Check(name="worker", ok=False, detail="died", cure="look")
 
 
@@ -70,6 +75,29 @@ def test_a_part_that_died_is_not_ready(database, clock):
 
     assert status == 503
     assert json.loads(body)["checks"]["worker"]["cure"] == "look"
+
+
+def test_a_postgresql_that_stands_still_is_answered_before_a_probe_gives_up(postgresql_url):
+    database = Database.open(postgresql_url, pool_size=1)
+    management = Management(a_deployment(database, FrozenClock()), lambda: (ALIVE,))
+    with database.read() as tx:
+        (pid,) = tx.one(Statement("SELECT pg_backend_pid()"), {}) or (0,)
+
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        status, body = _get(management, "/readyz")
+        again, still = _get(management, "/readyz")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    for each in threading.enumerate():
+        if each.name == "readiness":
+            each.join(20)
+    database.close()
+
+    assert (status, again) == (503, 503)
+    assert json.loads(body)["checks"]["database"]["detail"] == "no answer within 1.5 s"
+    assert json.loads(still)["checks"]["database"]["detail"] == "still no answer"
+    assert json.loads(body)["checks"]["worker"]["ok"]
 
 
 def test_records_that_cannot_be_written_are_named_until_they_are(database, clock):

@@ -1,6 +1,8 @@
 """A receiver has few lanes, rests when it fails, and gets its width back when it answers."""
 
+import gc
 import threading
+import weakref
 from datetime import timedelta
 
 import pytest
@@ -12,11 +14,23 @@ FULL = WIDTH + MOST_WAITING
 SECOND = timedelta(seconds=1)
 
 
+def lanes_of(threads, on_room=lambda: None):
+    """Lanes whose tasks are functions, and whose work is to call them."""
+    return Lanes(lambda task: task(), threads=threads, on_room=on_room)
+
+
+def end(lanes):
+    """Close lanes and wait for what runs; return what waited."""
+    left = lanes.close()
+    lanes.wait()
+    return left
+
+
 @pytest.fixture
 def lanes():
-    made = Lanes(threads=4, on_room=lambda: None)
+    made = lanes_of(4)
     yield made
-    made.close()
+    end(made)
 
 
 def test_an_unknown_receiver_has_its_full_width(lanes):
@@ -29,7 +43,7 @@ def test_what_runs_and_waits_takes_room_until_it_is_over():
     def waiting():
         go_on.wait(20)
 
-    lanes = Lanes(threads=4, on_room=told.set)
+    lanes = lanes_of(4, told.set)
     for _ in range(FULL):
         lanes.start("wiki", waiting)
     taken, another = lanes.room("wiki", NOW), lanes.room("mail", NOW)
@@ -37,7 +51,7 @@ def test_what_runs_and_waits_takes_room_until_it_is_over():
 
     assert told.wait(20)
     assert (taken, another) == (0, FULL)
-    lanes.close()
+    end(lanes)
     assert lanes.room("wiki", NOW) == 0
 
 
@@ -97,24 +111,81 @@ def test_nothing_starts_once_the_lanes_are_closed(lanes):
     assert lanes.room("wiki", NOW) == 0
 
 
-def test_what_waited_when_the_lanes_closed_is_left_to_others():
+@pytest.mark.parametrize("threads", [WIDTH, 1], ids=["for-a-lane", "for-a-thread"])
+def test_what_waits_when_the_lanes_close_is_returned_at_once_and_never_runs(threads):
     begun, go_on, ran = threading.Semaphore(0), threading.Event(), []
-    lanes = Lanes(threads=WIDTH, on_room=lambda: None)
 
-    def task():
+    def work(task):
         begun.release()
         go_on.wait(20)
-        ran.append(1)
+        ran.append(task)
 
+    lanes = Lanes(work, threads=threads, on_room=lambda: None)
+    for task in range(FULL):
+        lanes.start("wiki", task)
+    for _ in range(threads):
+        begun.acquire(timeout=20)
+    left = lanes.close()
+    done_before = list(ran)
+    go_on.set()
+    lanes.wait()
+
+    assert done_before == []
+    assert sorted(ran) == list(range(threads))
+    assert left == list(range(threads, FULL))
+
+
+def test_more_is_asked_for_each_time_that_few_of_a_receiver_wait():
+    told, done = [], threading.Semaphore(0)
+    go_on = threading.Event()
+
+    def task():
+        go_on.wait(20)
+        done.release()
+
+    lanes = lanes_of(4, lambda: told.append(1))
     for _ in range(FULL):
         lanes.start("wiki", task)
-    for _ in range(WIDTH):
-        begun.acquire(timeout=20)
-    closing = threading.Thread(target=lanes.close)
-    closing.start()
-    while lanes.room("mail", NOW):
-        closing.join(0.01)
     go_on.set()
-    closing.join(20)
+    for _ in range(FULL):
+        assert done.acquire(timeout=20)
+    end(lanes)
 
-    assert len(ran) == WIDTH
+    # Not while half of what may wait still waits.
+    assert len(told) == FULL - MOST_WAITING // 2
+
+
+def test_nothing_is_kept_of_a_receiver_that_has_had_everything(lanes):
+    class Name(str):
+        """A name of which one can tell whether anybody keeps it."""
+
+        __slots__ = ("__weakref__",)
+
+    name = Name("wiki")
+    kept = weakref.ref(name)
+    lanes.start(name, lambda: None)
+    del name
+    end(lanes)
+    gc.collect()
+
+    assert kept() is None
+
+
+def test_a_receiver_that_has_nothing_more_to_get_rests_all_the_same_once_it_failed():
+    told = threading.Event()
+    lanes = lanes_of(4, told.set)
+    lanes.start("wiki", lambda: lanes.failed("wiki", now=NOW, chance=1.0))
+    assert told.wait(20)
+
+    assert lanes.room("wiki", NOW) == 0
+    end(lanes)
+
+
+def test_what_ran_before_the_lanes_closed_is_not_returned(lanes):
+    done = threading.Semaphore(0)
+    for _ in range(FULL):
+        lanes.start("wiki", done.release)
+    for _ in range(FULL):
+        assert done.acquire(timeout=20)
+
+    assert end(lanes) == []

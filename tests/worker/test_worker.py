@@ -2,7 +2,9 @@
 
 import base64
 import json
+import sqlite3
 import threading
+from contextlib import closing
 from datetime import timedelta
 from urllib.parse import parse_qs
 
@@ -17,14 +19,15 @@ from pdp.domain.signal import DeviceName, NameKind, RiskLevel
 from pdp.jose.tokens import Refusal, verify_jwt
 from pdp.policy.rules import SILENT
 from pdp.store import exposures, jobs, signals, sources
-from pdp.store.database import Statement
+from pdp.store.database import Database, Statement
 from pdp.store.exposures import Receiver
-from pdp.store.jobs import CLAIM
+from pdp.store.jobs import CLAIM, JobState
 from pdp.usecases.follow_ups import DeliverLogout, PropagateChange, follow_up
+from pdp.usecases.register_client import disable_client
 from pdp.worker.back_off import LONGEST_BACK_OFF, back_off
 from pdp.worker.jobs import JOBS
-from pdp.worker.lanes import WIDTH
-from pdp.worker.loop import Worker
+from pdp.worker.lanes import MOST_WAITING, WIDTH
+from pdp.worker.loop import MOST_CLAIMED, Worker
 from pdp.worker.timers import (
     PATIENCE,
     Timers,
@@ -34,6 +37,7 @@ from pdp.worker.timers import (
     take_back_jobs,
 )
 from tests.builders import NOW, SOURCE, WEBHOOK_SECRET, FrozenClock
+from tests.databases import break_off_at_commit
 from tests.deployment import (
     RULES,
     a_calm,
@@ -48,6 +52,8 @@ from tests.deployment import (
 )
 from tests.outbound.peers import answering, hanging, peer
 
+#: Logouts for one receiver that a worker takes on.
+MOST_OF_ONE = WIDTH + MOST_WAITING
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 REFUSED = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
@@ -115,6 +121,18 @@ def _given_up(client):
 
 def _tried(runtime):
     return sum(attempts for _, _, attempts, _ in _jobs(runtime))
+
+
+def _queue(tx, client, count):
+    for number in range(count):
+        follow_up(tx, _logout(client, f"ses_{number}"), now=NOW)
+
+
+def _ready(runtime):
+    """Return for whom jobs wait, and the types of our own."""
+    with runtime.database.read() as tx:
+        found = jobs.list_some(tx, state=JobState.READY)
+    return [each.receiver or each.type for each in found]
 
 
 def _running(runtime):
@@ -449,6 +467,19 @@ def test_a_receiver_that_came_back_gets_its_whole_backlog(database, clock):
     assert len(receiver.requests) == 50
 
 
+def test_a_client_that_was_disabled_is_still_told_that_sessions_are_over(database, clock):
+    with peer(answering(OK)) as receiver:
+        client = a_client("wiki", backchannel_logout_uri=_uri(receiver))
+        runtime = a_deployment(database, clock, client)
+        with database.write() as tx:
+            _queue(tx, "wiki", 1)
+            assert disable_client(tx, client.id, actor="root", now=NOW)
+        _work(runtime)
+
+    assert len(receiver.requests) == 1
+    assert _jobs(runtime) == []
+
+
 def test_a_client_that_takes_logouts_no_more_is_told_nothing(database, clock):
     client = a_client("wiki", backchannel_logout_uri="http://127.0.0.1:9/")
     runtime = a_deployment(database, clock, client)
@@ -467,6 +498,103 @@ def test_a_client_that_takes_logouts_no_more_is_told_nothing(database, clock):
 
 
 # Claims
+
+
+def test_a_job_of_which_nobody_can_tell_stays_claimed_and_is_done_when_the_claim_runs_out(
+    postgresql_url, clock
+):
+    database = Database.open(postgresql_url)
+    client = a_client("wiki", backchannel_logout_uri="http://127.0.0.1:9/")
+    runtime = a_deployment(database, clock, client)
+    _turn_bad(runtime, "wiki")
+    # What follows is a job, too: with it the change cannot be committed.
+    break_off_at_commit(postgresql_url, "jobs")
+    _work(runtime)
+    held = _jobs(runtime)
+    with database.write() as tx:
+        tx.run(Statement("DROP TRIGGER break_off ON jobs"), {})
+    clock.advance(CLAIM + timedelta(seconds=1))
+    take_back_jobs(runtime)
+    _work(runtime)
+    after = _jobs(runtime)
+    database.close()
+
+    assert set(held) == {("propagate-change", "running", 1, None)}
+    assert [kind for kind, *_ in after] == ["deliver-logout"]
+
+
+def test_a_turn_takes_on_so_many_logouts_and_our_own_changes_beside_them(database, clock):
+    runtime = a_deployment(database, clock)
+    with database.write() as tx:
+        for number in range(MOST_CLAIMED // MOST_OF_ONE + 1):
+            _queue(tx, f"rp-{number}", MOST_OF_ONE)
+        jobs.enqueue(tx, PropagateChange.type, {}, now=NOW)
+    worker = Worker(runtime)
+    claimed = worker.run_due()
+    _until(lambda: not _running(runtime))
+    worker.close()
+
+    assert claimed == MOST_CLAIMED + 1
+    assert "propagate-change" not in _ready(runtime)
+
+
+def test_of_whom_least_is_under_way_is_served_first(database, clock):
+    fresh = [f"rp-{number}" for number in range((MOST_CLAIMED - 2) // MOST_OF_ONE)]
+    assert len(fresh) * MOST_OF_ONE == MOST_CLAIMED - 2
+    with peer(hanging) as stuck:
+        runtime = a_deployment(
+            database, clock, a_client("a-busy", backchannel_logout_uri=_uri(stuck))
+        )
+        worker = Worker(runtime)
+        with database.write() as tx:
+            _queue(tx, "a-busy", WIDTH)
+        worker.run_due()
+        with database.write() as tx:
+            for receiver in ("a-busy", *fresh):
+                _queue(tx, receiver, MOST_OF_ONE)
+        claimed = worker.run_due()
+        left = _ready(runtime)
+        stuck.stop()
+        worker.close()
+
+    # Four more of the busy one have room; two of them were behind all the others.
+    assert claimed == MOST_CLAIMED
+    assert left == ["a-busy"] * (MOST_OF_ONE - 2)
+
+
+def test_a_worker_without_room_does_not_ask_to_write(sqlite_url, clock):
+    database = Database.open(sqlite_url, busy_timeout=timedelta(milliseconds=50))
+    path = sqlite_url.removeprefix("sqlite:///")
+    with peer(hanging) as stuck:
+        runtime = a_deployment(
+            database, clock, a_client("wiki", backchannel_logout_uri=_uri(stuck))
+        )
+        with database.write() as tx:
+            _queue(tx, "wiki", MOST_OF_ONE + 1)
+        worker = Worker(runtime)
+        taken = worker.run_due()
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            more = worker.run_due()
+        stuck.stop()
+        worker.close()
+    database.close()
+
+    assert (taken, more) == (MOST_OF_ONE, 0)
+
+
+def test_the_reason_of_a_failure_is_kept_up_to_a_length(sqlite_url, clock):
+    database = Database.open(sqlite_url)
+    runtime = a_deployment(database, clock)
+    with database.write() as tx:
+        jobs.enqueue(tx, "make-coffee" * 100, {}, now=NOW)
+    _work(runtime)
+    ((_, state, _, error),) = _jobs(runtime)
+    database.close()
+
+    assert state == "dead"
+    assert error.startswith("no such type of job: make-coffee")
+    assert len(error) == 500
 
 
 def test_a_job_of_a_worker_that_died_is_done_once_by_another(database, clock):
@@ -510,6 +638,63 @@ def test_a_logout_is_held_until_all_before_it_may_have_timed_out(database, clock
 
     assert (claimed, len(held), early) == (0, 1, ["running"])
     assert len(receiver.requests) == 1
+
+
+@pytest.mark.parametrize("threads", [4, 1], ids=["for-a-lane", "for-a-thread"])
+def test_what_waits_when_a_worker_is_told_to_stop_is_given_back_before_what_runs_ends(
+    database, clock, threads
+):
+    running = min(threads, WIDTH)
+    with peer(hanging) as stuck:
+        client = a_client("wiki", backchannel_logout_uri=_uri(stuck))
+        runtime = a_deployment(database, clock, client)
+        with database.write() as tx:
+            for number in range(MOST_OF_ONE):
+                follow_up(tx, _logout("wiki", f"ses_{number}"), now=NOW)
+        worker = Worker(runtime, threads=threads, chance=lambda: 1.0)
+        working = threading.Thread(target=worker.run)
+        working.start()
+        _until(lambda: len(stuck.requests) == running)
+        worker.stop()
+        _until(lambda: len(_running(runtime)) == running)
+        told = len(stuck.requests)
+        ready = [attempts for _, state, attempts, _ in _jobs(runtime) if state == "ready"]
+        stuck.stop()
+        working.join(20)
+
+    assert told == running
+    assert ready == [0] * (MOST_OF_ONE - running)
+    # What ran was finished: its receiver hung up, which is a try that failed.
+    assert sorted(job[1:3] for job in _jobs(runtime)) == sorted(
+        [("ready", 1)] * running + [("ready", 0)] * len(ready)
+    )
+
+
+def test_what_a_stopped_worker_gave_back_is_delivered_by_the_next_one_at_once(database, clock):
+    with peer(hanging) as stuck, peer(answering(OK)) as receiver:
+        client = a_client("wiki", backchannel_logout_uri=_uri(stuck))
+        runtime = a_deployment(database, clock, client)
+        with database.write() as tx:
+            for number in range(MOST_OF_ONE):
+                follow_up(tx, _logout("wiki", f"ses_{number}"), now=NOW)
+        stopping = Worker(runtime, chance=lambda: 1.0)
+        stopping.run_due()
+        _until(lambda: len(stuck.requests) == WIDTH)
+        closing = threading.Thread(target=stopping.close)
+        closing.start()
+        _until(lambda: len(_running(runtime)) == WIDTH)
+        _move(runtime, _uri(receiver))
+        following = Worker(a_runtime(database, clock))
+        working = threading.Thread(target=following.run)
+        working.start()
+        # The clock stands still: no claim has run out.
+        _until(lambda: len(receiver.requests) == MOST_WAITING)
+        following.stop()
+        working.join(20)
+        stuck.stop()
+        closing.join(20)
+
+    assert not working.is_alive()
 
 
 def test_a_change_that_two_workers_hold_is_carried_out_once(database, clock):
