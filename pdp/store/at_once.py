@@ -1,14 +1,14 @@
-"""Reading where nothing may wait: one question, answered on the event loop itself.
+"""Reading where nothing may wait: a row or two, on the event loop itself.
 
 Most checks of a token ask the database one thing. Handing each of them to a thread and back costs
-more than answering it. Whatever needs more (a second question, a change, a database that does not
+more than answering it. Whatever needs more (many questions, a change, a database that does not
 answer) is `NotAtOnce`: nothing was done, and all of it is to be done anew where it may wait.
 """
 
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
-from typing import Any, NoReturn, Protocol, TypeVar
+from typing import Any, Final, NoReturn, Protocol, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -20,8 +20,12 @@ from pdp.store.links import Row, Statement, Value
 T = TypeVar("T")
 
 
+#: One for what stands behind a token, one for its person's claims.
+MOST_QUESTIONS: Final = 2
+
+
 class NotAtOnce(Exception):
-    """It takes more than one question, or more than a moment. Nothing was done."""
+    """It takes more than a row or two, or more than a moment. Nothing was done."""
 
 
 class Reader(Protocol):
@@ -40,22 +44,22 @@ class Reader(Protocol):
         ...
 
 
-class OneQuestion(Transaction):
-    """What a handler holds for a transaction that reads: good for one question alone."""
+class FewQuestions(Transaction):
+    """What a handler holds for a transaction that reads: good for `MOST_QUESTIONS`."""
 
-    __slots__ = ("_is_asked", "_reader")
+    __slots__ = ("_left", "_reader")
 
     def __init__(self, reader: Reader, *, sqlite: bool) -> None:
         self._reader = reader
         self._sqlite = sqlite
-        self._is_asked = False
+        self._left = MOST_QUESTIONS
         self.is_reading = True
 
     def one(self, statement: Statement, parameters: Mapping[str, Value]) -> Row | None:
-        """Return the first row, or None; NotAtOnce from the second question on."""
-        if self._is_asked:
+        """Return the first row, or None; NotAtOnce if that is one question too many."""
+        if not self._left:
             raise NotAtOnce
-        self._is_asked = True
+        self._left -= 1
         return self._reader.one(statement, parameters)
 
     def all(self, statement: Statement, parameters: Mapping[str, Value]) -> NoReturn:
@@ -74,7 +78,7 @@ class OneQuestion(Transaction):
         raise NotAtOnce
 
 
-class _OneReading(Reading):
+class _FewReadings(Reading):
     """What `AtOnce.read` returns."""
 
     __slots__ = ("_reader",)
@@ -84,7 +88,7 @@ class _OneReading(Reading):
         self._reader = reader
 
     def __enter__(self) -> Transaction:
-        return OneQuestion(self._reader, sqlite=self._database.is_sqlite)
+        return FewQuestions(self._reader, sqlite=self._database.is_sqlite)
 
     def __exit__(
         self, _kind: object, error: BaseException | None, _trace: TracebackType | None
@@ -100,8 +104,8 @@ class AtOnce(Database):
         self._reader = reader
 
     def read(self) -> Reading:
-        """Read one row."""
-        return _OneReading(self, self._reader)
+        """Read a row or two."""
+        return _FewReadings(self, self._reader)
 
     def write(self) -> NoReturn:
         """Raise NotAtOnce: changes wait for the disk."""

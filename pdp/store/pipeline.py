@@ -7,6 +7,7 @@ question does. Whatever goes wrong, the connection is given up and every open qu
 """
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -87,6 +88,8 @@ class PipelineReader:
         self._patience = patience.total_seconds()
         self._connection: ImpatientConnection | None = None
         self._pgconn: pq.abc.PGconn | None = None
+        #: The loop's own handle of the connection: libpq closes its own as it likes.
+        self._ear = -1
         self._prepared: dict[Statement, Prepared] = {}
         #: What libpq will return next, in this order.
         self._expected: deque[_Question | _Turn] = deque()
@@ -198,11 +201,10 @@ class PipelineReader:
 
     def _give_up(self) -> None:
         """Drop the connection and what was asked on it, and see to another."""
-        connection, self._connection = self._connection, None
-        pgconn, self._pgconn = self._pgconn, None
-        if pgconn is not None:
-            self._loop.remove_reader(pgconn.socket)
+        connection, self._connection, self._pgconn = self._connection, None, None
         if connection is not None:
+            self._loop.remove_reader(self._ear)
+            os.close(self._ear)
             connection.close()
             if not self._is_closed:
                 self._loop.call_later(AGAIN_AFTER.total_seconds(), self._open)
@@ -221,9 +223,12 @@ class PipelineReader:
         connection = None
         with suppress(*DRIVER_ERRORS):
             connection = own_connection(self._engine)
-        # The loop may be over by now.
-        with suppress(RuntimeError):
+        try:
             self._loop.call_soon_threadsafe(self._opened, connection)
+        except RuntimeError:
+            # The loop is over.
+            if connection is not None:
+                connection.close()
 
     def _opened(self, connection: ImpatientConnection | None) -> None:
         if connection is None or self._is_closed:
@@ -234,7 +239,8 @@ class PipelineReader:
             return
         self._connection, self._pgconn = connection, connection.pgconn
         self._pgconn.enter_pipeline_mode()
-        self._loop.add_reader(self._pgconn.socket, self._hear)
+        self._ear = os.dup(self._pgconn.socket)
+        self._loop.add_reader(self._ear, self._hear)
 
 
 _ANSWERED: Final = frozenset({pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK})

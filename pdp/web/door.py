@@ -42,7 +42,7 @@ _ENDPOINTS: Final[dict[tuple[str, str], Endpoint]] = {
     ("GET", "/userinfo"): endpoints.userinfo_by_get,
     ("POST", "/userinfo"): endpoints.userinfo,
 }
-#: What asks the database one thing, as a rule, and changes nothing.
+#: What asks the database for a row or two, as a rule, and changes nothing.
 _CHECKS: Final = frozenset({("POST", "/introspect"), ("GET", "/userinfo"), ("POST", "/userinfo")})
 _WEBHOOKS: Final = "/webhooks/"
 _WEBHOOK_ROUTE: Final = "/webhooks/<source>"
@@ -92,8 +92,8 @@ class Door:
     def at_once(self, environ: Environ) -> tuple[int, Headers, bytes] | None:
         """Answer a check that goes well; None for any other, of which nothing was done yet.
 
-        Never waits, for whoever calls it would hold up everybody: all that takes more than one
-        question, and every failure, is left to a thread, which begins anew.
+        Never waits, for whoever calls it would hold up everybody: all that takes more than a row
+        or two, and every failure, is left to a thread, which begins anew.
         """
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         length = self._length(environ, method)

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -19,6 +20,7 @@ from pdp.oidc.request import Answer, OidcRequest, Parameters
 from pdp.oidc.server import Server
 from pdp.runtime import Runtime
 from pdp.store import clients, sessions
+from pdp.store.at_once import NotAtOnce, SqliteReader
 from pdp.store.database import Database
 from pdp.usecases.client_secrets import client_pepper, secret_digest
 from tests.builders import NOW, FrozenClock, an_envelope
@@ -95,6 +97,7 @@ class World:
     runtime: Runtime = field(init=False)
     server: Server = field(init=False)
     ada: SignedIn = field(init=False)
+    at_once: Server | None = field(init=False)
 
     def __post_init__(self) -> None:
         self.runtime = a_deployment(self.database, self.clock, *_clients())
@@ -109,6 +112,9 @@ class World:
                 now=NOW,
             )
         self.server = Server(self.runtime)
+        self.at_once = None
+        if self.database.is_sqlite:
+            self.at_once = self.server.reading_at_once(SqliteReader(self.database.engine))
         self.ada = signed_in(self.database)
 
     def authorize(self, client_id: str = "wiki", /, **parameters: str | None) -> Answer:
@@ -193,17 +199,15 @@ class World:
 
     def userinfo(self, access_token: str) -> Answered:
         """Ask for the claims of a token's person."""
-        return _answered(
-            endpoints.userinfo(
-                self.server,
-                Call(
-                    body=b"",
-                    content_type="",
-                    authorization=f"Bearer {access_token}",
-                    address="192.0.2.7",
-                ),
-            )
+        call = Call(
+            body=b"",
+            content_type="",
+            authorization=f"Bearer {access_token}",
+            address="192.0.2.7",
         )
+        answer = endpoints.userinfo(self.server, call)
+        self._ask_at_once(endpoints.userinfo, call, answer)
+        return _answered(answer)
 
     def post(self, endpoint: object, by: str | None, /, **form: str | None) -> Answered:
         """Post a form, authenticated by header; a public client names itself in the body."""
@@ -225,7 +229,26 @@ class World:
             authorization=authorization,
             address="192.0.2.7",
         )
-        return _answered(endpoint(self.server, call))
+        answer = endpoint(self.server, call)
+        if endpoint is endpoints.introspect:
+            self._ask_at_once(endpoints.introspect, call, answer)
+        return _answered(answer)
+
+    def _ask_at_once(
+        self, endpoint: Callable[[Server, Call], Answer], call: Call, answer: Answer
+    ) -> None:
+        """Make sure that the event loop gives the same answer to a check, or none."""
+        if self.at_once is None:
+            return
+        try:
+            again = endpoint(self.at_once, call)
+        except NotAtOnce:
+            return
+        assert (again.status, again.body, again.headers) == (
+            answer.status,
+            answer.body,
+            answer.headers,
+        )
 
     def pass_time(self, **by: float) -> None:
         """Let time pass: `seconds=61`."""

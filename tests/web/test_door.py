@@ -17,7 +17,6 @@ from tests.deployment import a_webhook
 from tests.oidc.world import World, secret_of
 from tests.web.browser import Browser
 
-_BASIC = "Basic " + base64.b64encode(f"backup:{secret_of('backup')}".encode()).decode()
 _FORM = "application/x-www-form-urlencoded"
 
 Told = tuple[str, dict[str, str], bytes]
@@ -30,30 +29,40 @@ def through(application: Any, environ: dict[str, Any], body: bytes) -> Told:
     def start(status: str, headers: list[tuple[str, str]], _error: object = None) -> None:
         told.extend((status, dict(headers)))
 
-    answer = application(
-        {
-            "REQUEST_METHOD": "POST",
-            "SCRIPT_NAME": "",
-            "QUERY_STRING": "",
-            "SERVER_NAME": "id.example.org",
-            "SERVER_PORT": "443",
-            "SERVER_PROTOCOL": "HTTP/1.1",
-            "REMOTE_ADDR": "192.0.2.9",
-            "CONTENT_LENGTH": str(len(body)),
-            "wsgi.url_scheme": "https",
-            "wsgi.input": io.BytesIO(body),
-            "wsgi.errors": io.StringIO(),
-            "wsgi.version": (1, 0),
-            "HTTP_HOST": "id.example.org",
-            "HTTP_X_REQUEST_ID": "request-of-the-test",
-            **environ,
-        },
-        start,
-    )
+    answer = application(an_environ(environ, body), start)
     return told[0], told[1], b"".join(answer)
 
 
-def a_form(path: str, authorization: str | None = _BASIC, **values: str) -> tuple[Any, bytes]:
+def an_environ(environ: dict[str, Any], body: bytes) -> dict[str, Any]:
+    """A request as WSGI carries it, of an id that shows in the answer."""
+    return {
+        "REQUEST_METHOD": "POST",
+        "SCRIPT_NAME": "",
+        "QUERY_STRING": "",
+        "SERVER_NAME": "id.example.org",
+        "SERVER_PORT": "443",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REMOTE_ADDR": "192.0.2.9",
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.url_scheme": "https",
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": io.StringIO(),
+        "wsgi.version": (1, 0),
+        "HTTP_HOST": "id.example.org",
+        "HTTP_X_REQUEST_ID": "request-of-the-test",
+        **environ,
+    }
+
+
+def basic(client_id: str) -> str:
+    """The header that authenticates a client of the world."""
+    return "Basic " + base64.b64encode(f"{client_id}:{secret_of(client_id)}".encode()).decode()
+
+
+BACKUP = basic("backup")
+
+
+def a_form(path: str, authorization: str | None = BACKUP, **values: str) -> tuple[Any, bytes]:
     """A form for an endpoint."""
     environ: dict[str, Any] = {"PATH_INFO": path, "CONTENT_TYPE": _FORM}
     if authorization is not None:
@@ -97,7 +106,7 @@ def cases() -> dict[str, tuple[Any, bytes]]:
             b"{}",
         ),
         "bytes that are no text": (
-            {"PATH_INFO": "/token", "CONTENT_TYPE": _FORM, "HTTP_AUTHORIZATION": _BASIC},
+            {"PATH_INFO": "/token", "CONTENT_TYPE": _FORM, "HTTP_AUTHORIZATION": BACKUP},
             b"grant_type=\xff\xfe",
         ),
         "another method": ({"PATH_INFO": "/token", "REQUEST_METHOD": "PUT"}, b""),

@@ -63,6 +63,35 @@ class Exchange:
         self.answer = (status, dict(headers), body)
 
 
+class Nothing:
+    """Answers nothing on the loop."""
+
+    def start(self, loop):
+        """Begin."""
+
+    def stop(self):
+        """End."""
+
+    def knows(self, _method, _path):
+        return False
+
+    async def answer(self, _environ):
+        return None
+
+
+class Known(Nothing):
+    """Answers `POST /introspect` on the loop where the body is `quick`."""
+
+    def knows(self, method, path):
+        return (method, path) == ("POST", "/introspect")
+
+    async def answer(self, environ):
+        body = environ["wsgi.input"].read()
+        environ["wsgi.input"].seek(0)
+        thread = threading.current_thread().name
+        return (200, [("Thread", thread)], body) if body == b"quick" else None
+
+
 class Gone(Exchange):
     """A request whose sender went away before its end."""
 
@@ -94,7 +123,12 @@ def fronted(work, application=tell, threads=1, **options):
     """Start a front, let `work` do something with it, and end it; return what that returned."""
 
     async def run():
-        settings = {"largest_body": LIMIT, "at_end": lambda: None, **options}
+        settings = {
+            "largest_body": LIMIT,
+            "at_end": lambda: None,
+            "at_once": Nothing(),
+            **options,
+        }
         front = Front(
             programs=Pool("programs", application, threads),
             pages=Pool("pages", application, 1),
@@ -129,6 +163,18 @@ def test_a_body_arrives_whole_with_its_length():
     [(status, _, body)] = served((Scope(lines=sized(4)), Exchange(b"ab", b"cd")))
 
     assert (status, body) == (200, b"abcd")
+
+
+def test_what_is_known_at_once_takes_no_thread_and_the_rest_reaches_one_whole():
+    known, other = served(
+        (Scope(path="/introspect", lines=sized(5)), Exchange(b"quick")),
+        (Scope(path="/introspect", lines=sized(4)), Exchange(b"slow")),
+        at_once=Known(),
+    )
+
+    assert known[1]["Thread"] not in {"programs-0", "pages-0"}
+    assert known[2] == b"quick"
+    assert (other[1]["Thread"], other[2]) == ("pages-0", b"slow")
 
 
 def test_programs_and_pages_have_threads_of_their_own():
@@ -352,6 +398,7 @@ def test_bodies_are_looked_after_until_the_end_and_no_longer():
     front = Front(
         programs=Pool("programs", tell, 1),
         pages=Pool("pages", tell, 1),
+        at_once=Nothing(),
         is_program=lambda _method, _path: True,
         largest_body=LIMIT,
         at_end=lambda: None,

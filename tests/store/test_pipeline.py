@@ -1,0 +1,217 @@
+"""Questions to PostgreSQL from an event loop: each gets its own answer, or is left to a thread."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from datetime import timedelta
+from functools import partial
+
+import pytest
+
+from pdp.store.at_once import NotAtOnce
+from pdp.store.database import Database, Statement
+from pdp.store.pipeline import MOST_OPEN, PipelineReader
+from tests.servers import free_port
+
+ECHO = Statement(
+    "SELECT CAST(:value AS text), CAST(:number AS bigint), CAST(:value AS text) IS NULL"
+)
+PID = Statement("SELECT pg_backend_pid()")
+NOTHING = Statement("SELECT 1 WHERE false")
+BAD = Statement("SELECT 1 / CAST(:number AS bigint)")
+UNKNOWN = Statement("SELECT nothing FROM nowhere")
+#: More than a busy machine takes to answer, little enough to wait for.
+PATIENCE = timedelta(seconds=2)
+
+
+def on_a_loop(
+    url: str,
+    work: Callable[[PipelineReader], Awaitable[object]],
+    *,
+    patience: timedelta = PATIENCE,
+):
+    """Run `work` with an open reader, on a loop in a thread of its own."""
+
+    async def run():
+        database = Database.open(url)
+        reader = PipelineReader(database.engine, asyncio.get_running_loop(), patience=patience)
+        try:
+            await opened(reader)
+            return await work(reader)
+        finally:
+            reader.close()
+            database.close()
+
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(asyncio.run, run()).result()
+
+
+async def opened(reader: PipelineReader) -> None:
+    """Wait until a connection stands."""
+    async with asyncio.timeout(20):
+        while not reader.is_open:
+            await turn()
+
+
+async def turn() -> None:
+    """Let the loop go round, and threads have their turn."""
+    await asyncio.get_running_loop().run_in_executor(None, os.sched_yield)
+
+
+async def ask(reader: PipelineReader, statement: Statement, **parameters):
+    """Ask one question as a handler does; NotAtOnce is returned, not raised."""
+    try:
+        return await reader.host(partial(reader.one, statement, parameters))
+    except NotAtOnce as no:
+        return no
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_each_of_many_questions_gets_its_own_answer(postgresql_url: str):
+    async def work(reader):
+        questions = [ask(reader, ECHO, value=f"v{n}", number=n) for n in range(200)]
+        first = await asyncio.gather(*questions)
+        # One asks again while others are under way.
+        second = await asyncio.gather(
+            ask(reader, PID), *(ask(reader, ECHO, value=None, number=n) for n in range(50))
+        )
+        return first, second
+
+    first, (pid, *second) = on_a_loop(postgresql_url, work)
+
+    assert first == [(f"v{n}", n, False) for n in range(200)]
+    assert second == [(None, n, True) for n in range(50)]
+    assert pid[0] > 0
+
+
+def test_no_row_is_an_answer(postgresql_url: str):
+    assert on_a_loop(postgresql_url, lambda reader: ask(reader, NOTHING)) is None
+
+
+def test_a_value_that_postgresql_cannot_hold_harms_nobody_else(postgresql_url: str):
+    async def work(reader):
+        bad = ask(reader, ECHO, value="a\0b", number=1)
+        return await asyncio.gather(bad, ask(reader, ECHO, value="c", number=2))
+
+    bad, good = on_a_loop(postgresql_url, work)
+
+    assert isinstance(bad, NotAtOnce)
+    assert good == ("c", 2, False)
+
+
+@pytest.mark.parametrize("statement", [BAD, UNKNOWN])
+def test_a_statement_that_fails_leaves_all_under_way_to_threads_and_a_new_connection_serves(
+    postgresql_url: str, statement: Statement
+):
+    async def work(reader):
+        (pid,) = await ask(reader, PID)
+        under_way = await asyncio.gather(
+            ask(reader, statement, number=0), ask(reader, ECHO, value="c", number=2)
+        )
+        closed = await ask(reader, PID)
+        await opened(reader)
+        return pid, under_way, closed, await ask(reader, PID)
+
+    pid, under_way, closed, (later,) = on_a_loop(postgresql_url, work)
+
+    assert all(isinstance(each, NotAtOnce) for each in (*under_way, closed))
+    assert later != pid
+
+
+def test_a_connection_that_the_server_ends_is_replaced(postgresql_url: str):
+    async def work(reader):
+        (pid,) = await ask(reader, PID)
+        with closing(Database.open(postgresql_url)) as beside, beside.read() as tx:
+            tx.one(Statement("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+        async with asyncio.timeout(20):
+            while reader.is_open:
+                await turn()
+        await opened(reader)
+        return pid, await ask(reader, ECHO, value="d", number=3)
+
+    _, answer = on_a_loop(postgresql_url, work)
+
+    assert answer == ("d", 3, False)
+
+
+def test_a_server_that_stands_still_is_given_up_and_the_questions_left_to_threads(
+    postgresql_url: str,
+):
+    async def work(reader):
+        (pid,) = await ask(reader, PID)
+        with stopped(pid):
+            under_way = await asyncio.gather(*(ask(reader, PID) for _ in range(5)))
+            open_now = reader.is_open
+        await opened(reader)
+        return under_way, open_now, await ask(reader, ECHO, value="e", number=4)
+
+    under_way, open_now, later = on_a_loop(
+        postgresql_url, work, patience=timedelta(milliseconds=300)
+    )
+
+    assert all(isinstance(each, NotAtOnce) for each in under_way)
+    assert not open_now
+    assert later == ("e", 4, False)
+
+
+def test_questions_beyond_a_number_are_not_kept_waiting(postgresql_url: str):
+    async def work(reader):
+        (pid,) = await ask(reader, PID)
+        with stopped(pid):
+            waiting = [asyncio.ensure_future(ask(reader, PID)) for _ in range(MOST_OPEN + 8)]
+            async with asyncio.timeout(20):
+                while sum(each.done() for each in waiting) < 1:
+                    await turn()
+            early = sum(each.done() for each in waiting)
+            reader.close()
+            return early, await asyncio.gather(*waiting)
+
+    early, answers = on_a_loop(postgresql_url, work, patience=timedelta(seconds=60))
+
+    assert 0 < early <= 8
+    assert all(isinstance(each, NotAtOnce) for each in answers)
+
+
+def test_whoever_stopped_waiting_leaves_the_others_their_answers(postgresql_url: str):
+    async def work(reader):
+        gone = asyncio.ensure_future(ask(reader, ECHO, value="x", number=1))
+        await turn()
+        gone.cancel()
+        return await ask(reader, ECHO, value="f", number=5)
+
+    assert on_a_loop(postgresql_url, work) == ("f", 5, False)
+
+
+def test_a_closed_reader_answers_nothing_and_opens_nothing(postgresql_url: str):
+    async def work(reader):
+        reader.close()
+        return await ask(reader, PID), reader.is_open
+
+    answer, is_open = on_a_loop(postgresql_url, work)
+
+    assert isinstance(answer, NotAtOnce)
+    assert not is_open
+
+
+def test_a_server_that_is_away_leaves_everything_to_threads():
+    async def run():
+        database = Database.open(f"postgresql+psycopg://pdp@127.0.0.1:{free_port()}/pdp")
+        reader = PipelineReader(database.engine, asyncio.get_running_loop())
+        answer = await ask(reader, PID)
+        reader.close()
+        database.close()
+        return answer
+
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        assert isinstance(thread.submit(asyncio.run, run()).result(), NotAtOnce)

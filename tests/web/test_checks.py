@@ -1,0 +1,247 @@
+"""Checks of tokens on the event loop say what a thread says, and leave to it what must wait."""
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import pytest
+
+from pdp.domain.access import Channel
+from pdp.domain.ids import ClientId
+from pdp.store import decisions, subjects
+from pdp.store.at_once import Reader
+from pdp.store.database import Database
+from pdp.store.pipeline import PipelineReader
+from pdp.usecases.register_client import disable_client
+from pdp.web.checks import Checks, reader_for
+from pdp.web.door import Door, is_check
+from tests.builders import NOW, FrozenClock
+from tests.deployment import a_calm, a_risky, ingest
+from tests.oidc.world import World
+from tests.web.browser import Browser
+from tests.web.test_door import a_form, an_environ, basic, through
+
+Asked = tuple[Any, bytes]
+Told = tuple[int, dict[str, str], bytes]
+
+
+@pytest.fixture
+def world(database: Database, clock: FrozenClock) -> Iterator[World]:
+    """A deployment on both databases."""
+    world = World(database, clock)
+    yield world
+    world.runtime.decision_log.close()
+
+
+def on_the_loop(world: World, work: Callable[["OnLoop"], Coroutine[Any, Any, object]]) -> Any:
+    """Run `work` with a process' checks, on a loop in a thread of its own."""
+
+    async def run() -> object:
+        readers: list[Reader] = []
+
+        def made(*known: Any) -> Reader:
+            readers.append(reader_for(*known))
+            return readers[-1]
+
+        app = Browser(world).app
+        checks = Checks(app, made)
+        checks.start(asyncio.get_running_loop())
+        try:
+            await _ready(readers[0])
+            return await work(OnLoop(checks, Door(app)))
+        finally:
+            checks.stop()
+
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(asyncio.run, run()).result()
+
+
+async def _ready(reader: Reader) -> None:
+    async with asyncio.timeout(20):
+        while isinstance(reader, PipelineReader) and not reader.is_open:
+            await asyncio.get_running_loop().run_in_executor(None, os.sched_yield)
+
+
+class OnLoop:
+    """One process' two ways to answer."""
+
+    def __init__(self, checks: Checks, door: Door) -> None:
+        self.checks = checks
+        self._door = door
+
+    async def at_once(self, asked: Asked) -> Told | None:
+        """Ask on the loop."""
+        answer = await self.checks.answer(an_environ(*asked))
+        return None if answer is None else (answer[0], dict(answer[1]), answer[2])
+
+    def in_a_thread(self, asked: Asked) -> Told:
+        """Ask the door as a thread does."""
+        status, headers, body = through(self._door, *asked)
+        return int(status[:3]), headers, body
+
+    async def both(self, asked: Asked) -> tuple[Told | None, Told]:
+        """Ask on the loop, then the door."""
+        return await self.at_once(asked), self.in_a_thread(asked)
+
+
+def introspecting(token: str, by: str = "api") -> Asked:
+    """Ask about a token, as the resource that it is for."""
+    return a_form("/introspect", basic(by), token=token)
+
+
+def asking_userinfo(token: str, method: str = "GET") -> Asked:
+    """Ask for the claims of a token's person."""
+    environ = {
+        "PATH_INFO": "/userinfo",
+        "REQUEST_METHOD": method,
+        "HTTP_AUTHORIZATION": f"Bearer {token}",
+    }
+    return environ, b""
+
+
+def is_active(told: Told | None) -> bool:
+    """Tell whether an introspection, which was answered, said yes."""
+    assert told is not None
+    return bool(orjson.loads(told[2])["active"])
+
+
+def test_checks_that_go_well_are_answered_at_once_as_a_thread_would(world: World):
+    issued, machine = world.tokens(), world.machine_token()
+    asked = [
+        introspecting(issued["access_token"]),
+        introspecting(issued["refresh_token"], "wiki"),
+        introspecting(str(machine.body["access_token"])),
+        introspecting("nonsense"),
+        asking_userinfo(issued["access_token"]),
+        asking_userinfo(issued["access_token"], "POST"),
+    ]
+
+    async def work(ways: OnLoop) -> object:
+        return [await ways.both(each) for each in asked]
+
+    for at_once, in_a_thread in on_the_loop(world, work):
+        assert at_once == in_a_thread
+        assert at_once[0] == 200
+
+
+def test_what_fails_is_left_to_a_thread_whole(world: World):
+    issued = world.tokens()
+    asked = [
+        a_form("/introspect", "Basic !", token="x"),
+        a_form("/introspect", None, token="x"),
+        a_form("/introspect", basic("api")),
+        ({"PATH_INFO": "/introspect", "CONTENT_TYPE": "application/json"}, b"{}"),
+        asking_userinfo("nonsense"),
+        asking_userinfo(issued["id_token"]),
+    ]
+
+    async def work(ways: OnLoop) -> object:
+        return [await ways.both(each) for each in asked]
+
+    for at_once, (status, _, _) in on_the_loop(world, work):
+        assert at_once is None
+        assert status >= 400
+
+
+def test_a_body_that_was_read_at_once_is_there_for_the_thread(world: World):
+    environ = an_environ(*a_form("/introspect", None, token="whole"))
+
+    async def work(ways: OnLoop) -> object:
+        return await ways.checks.answer(environ)
+
+    assert on_the_loop(world, work) is None
+    assert environ["wsgi.input"].read() == b"token=whole"
+
+
+def test_a_signal_counts_for_the_next_check_and_so_does_the_one_that_disproves_it(world: World):
+    asked = introspecting(world.tokens()["access_token"])
+
+    async def work(ways: OnLoop) -> object:
+        seen = [await ways.at_once(asked)]
+        ingest(world.database, a_risky("bad", NOW))
+        seen.append(await ways.at_once(asked))
+        ingest(world.database, a_calm("good", NOW + timedelta(seconds=1)))
+        return [*seen, await ways.at_once(asked)]
+
+    assert [is_active(each) for each in on_the_loop(world, work)] == [True, False, True]
+
+
+def test_a_new_configuration_is_for_a_thread_to_load_and_counts_from_then_on(world: World):
+    asked = introspecting(world.tokens()["access_token"])
+
+    async def work(ways: OnLoop) -> object:
+        before = await ways.at_once(asked)
+        with world.database.write() as tx:
+            disable_client(tx, ClientId("wiki"), actor="test", now=NOW)
+        left = await ways.at_once(asked)
+        loaded = ways.in_a_thread(asked)
+        return before, left, loaded, await ways.at_once(asked)
+
+    before, left, loaded, after = on_the_loop(world, work)
+
+    assert is_active(before)
+    assert left is None
+    assert not is_active(loaded)
+    assert not is_active(after)
+
+
+def test_a_person_disabled_and_a_token_revoked_are_inactive_at_once(world: World):
+    first, second = world.tokens(), world.tokens("other")
+
+    async def work(ways: OnLoop) -> object:
+        world.revoke(first["access_token"])
+        revoked = await ways.at_once(introspecting(first["access_token"]))
+        alive = await ways.at_once(introspecting(second["access_token"]))
+        with world.database.write() as tx:
+            subjects.disable(tx, world.ada.subject, now=NOW)
+        return revoked, alive, await ways.at_once(introspecting(second["access_token"]))
+
+    assert [is_active(each) for each in on_the_loop(world, work)] == [False, True, False]
+
+
+def test_checks_are_recorded_however_they_were_answered(world: World):
+    asked = introspecting(world.tokens()["access_token"])
+
+    async def work(ways: OnLoop) -> object:
+        return [await ways.at_once(asked) for _ in range(3)]
+
+    on_the_loop(world, work)
+    world.runtime.decision_log.close()
+
+    with world.database.read() as tx:
+        [recorded] = [
+            each
+            for each in decisions.recent(tx, subject_id=world.ada.subject)
+            if each.facts.channel is Channel.INTROSPECTION
+        ]
+    assert recorded.repeats == 3
+
+
+def test_after_the_end_everything_is_for_threads(world: World):
+    asked = introspecting(world.tokens()["access_token"])
+
+    async def work(ways: OnLoop) -> object:
+        ways.checks.stop()
+        return await ways.at_once(asked)
+
+    assert on_the_loop(world, work) is None
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "known"),
+    [
+        ("POST", "/introspect", True),
+        ("GET", "/userinfo", True),
+        ("POST", "/userinfo", True),
+        ("GET", "/introspect", False),
+        ("POST", "/token", False),
+        ("POST", "/webhooks/edr", False),
+        ("GET", "/signin", False),
+    ],
+)
+def test_only_checks_are_tried_at_once(method: str, path: str, *, known: bool):
+    assert is_check(method, path) is known
