@@ -154,7 +154,8 @@ class DecisionLog:
         if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._run, name="decision-log", daemon=True)
             self._thread.start()
-        self._due.set()
+        if not self._due.is_set():
+            self._due.set()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
