@@ -110,12 +110,17 @@ class Transaction:
         """Begin to write: on SQLite at once, on PostgreSQL with the first statement."""
         self._link.begin()
 
+    def run_work(self, work: GroupedWork) -> bool:
+        """Run one work of several; False if it raised, which is kept for its caller."""
+        if not work.run(self):
+            return False
+        self.flush()
+        return True
+
     def run_behind_savepoint(self, work: GroupedWork) -> None:
         """Run one work of several; what it raises is kept for its caller, and undone."""
         self._link.say("SAVEPOINT work")
-        if work.run(self):
-            self.flush()
-        else:
+        if not self.run_work(work):
             # After a full disk SQLite may have undone the whole transaction by itself: then
             # there is no savepoint any more, this raises, and nobody's work is answered for.
             self._link.say("ROLLBACK TO work")
@@ -203,9 +208,12 @@ class Database:
         """Run `work` in a transaction that it may share with others; return once it is on disk.
 
         SQLite commits one transaction at a time, and each waits for the disk. Whoever comes
-        while one is committed joins the next: their works run one after the other, each behind
-        a savepoint, and one commit answers all. A work that raises undoes its own changes only;
-        a commit that fails fails them all. PostgreSQL groups commits by itself.
+        while one is committed joins the next: their works run one after the other, and one commit
+        answers all. A work that raises undoes its own changes only; a commit that fails fails
+        them all. PostgreSQL groups commits by itself.
+
+        What is undone because another work raised is run once more: a work does nothing but
+        change the transaction and return an answer.
         """
         if not self.is_sqlite:
             with self.write() as tx:
@@ -231,25 +239,40 @@ class Database:
         self.engine.dispose()
 
     def _commit_all(self, works: Sequence[GroupedWork]) -> None:
-        """Run the works and commit; one alone needs no savepoint, several have one each."""
+        """Run the works and commit them all, but for those that raise.
+
+        Hardly ever does one raise, and a savepoint for each costs two statements and copies of
+        the pages that it changes: they have one each only where it turned out to be needed.
+        """
         with self._turn(), self._link() as link:
-            shared = Transaction(link, sqlite=True)
-            parts = []
-            try:
-                shared.begin()
-                if len(works) == 1:
-                    if works[0].run(shared):
-                        shared.commit()
-                    return
-                for work in works:
-                    part = Transaction(link, sqlite=True)
-                    parts.append(part)
-                    part.run_behind_savepoint(work)
-                shared.commit()
-            finally:
-                # Not before: closing an ORM session rolls the connection back.
-                for part in (*parts, shared):
-                    part.close()
+            if not self._commit_together(link, works) and len(works) > 1:
+                self._commit_apart(link, works)
+
+    def _commit_together(self, link: Link, works: Sequence[GroupedWork]) -> bool:
+        """Run the works and commit; False, and nothing changed, once one of them raises."""
+        shared = Transaction(link, sqlite=True)
+        try:
+            shared.begin()
+            if not all(shared.run_work(work) for work in works):
+                return False
+            shared.commit()
+        finally:
+            shared.close()
+        return True
+
+    def _commit_apart(self, link: Link, works: Sequence[GroupedWork]) -> None:
+        """Run the works, each behind a savepoint, and commit those that did not raise."""
+        shared = Transaction(link, sqlite=True)
+        parts = [Transaction(link, sqlite=True) for _ in works]
+        try:
+            shared.begin()
+            for part, work in zip(parts, works, strict=True):
+                part.run_behind_savepoint(work)
+            shared.commit()
+        finally:
+            # Not before: closing an ORM session rolls the connection back.
+            for part in (*parts, shared):
+                part.close()
 
     @contextmanager
     def _link(self) -> Iterator[Link]:

@@ -30,7 +30,8 @@ class GroupedWork:
         self.is_settled = False
 
     def run(self, tx: object) -> bool:
-        """Run the work; False if it raised, which its own thread will raise again."""
+        """Run the work, maybe once more; False if it raised, which its own thread will raise."""
+        self.failure = None
         try:
             self.answer = self._context.run(self._work, tx)
         except BaseException as failure:  # noqa: BLE001  raised again where it belongs

@@ -74,6 +74,22 @@ def test_of_many_works_at_once_each_gets_its_own_answer_and_one_wins(database: D
     assert all(is_spent(database, f"own-{number}") is (number % 4 != 0) for number in range(16))
 
 
+def test_works_that_were_undone_with_another_are_run_again_and_kept(sqlite_url: str):
+    def refuse(_tx: Transaction) -> None:
+        raise LookupError("on purpose")
+
+    database = Database.open(sqlite_url)
+    works = [GroupedWork(work) for work in (spending("one"), refuse, spending("two"))]
+
+    database._commit_all(works)  # noqa: SLF001  the group's order is the point
+
+    assert [work.answer for work in works] == [True, None, True]
+    assert [type(work.failure) for work in works] == [type(None), LookupError, type(None)]
+    assert is_spent(database, "one")
+    assert is_spent(database, "two")
+    database.close()
+
+
 def test_orm_changes_of_one_work_survive_the_undoing_of_another(sqlite_url: str):
     def refuse(tx: Transaction) -> None:
         clients.add(tx, a_client("lost"), now=NOW)
