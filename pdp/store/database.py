@@ -150,7 +150,7 @@ class Database:
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
         self.is_sqlite = engine.dialect.name == "sqlite"
-        self._group = GroupCommit(self._commit_all)
+        self._group = GroupCommit(self._turn, self._commit_all)
         self._kept: deque[Link] = deque()
         pool = engine.pool
         if not isinstance(pool, sa.QueuePool):
@@ -244,7 +244,7 @@ class Database:
         Hardly ever does one raise, and a savepoint for each costs two statements and copies of
         the pages that it changes: they have one each only where it turned out to be needed.
         """
-        with self._turn(), self._link() as link:
+        with self._link() as link:
             if not self._commit_together(link, works) and len(works) > 1:
                 self._commit_apart(link, works)
 

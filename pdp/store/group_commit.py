@@ -1,13 +1,15 @@
 """Group commit: threads that want to write at the same time share one commit.
 
 The first thread leads: it runs the works of all that wait, commits once, and each thread returns
-with its own answer. While it commits, the next group gathers. If the commit fails, so does every
-work of the group: none was answered before it was on disk.
+with its own answer. While it waits for its turn, others may join; while it commits, the next group
+gathers. If the commit fails, so does every work of the group: none was answered before it was on
+disk.
 """
 
 import contextvars
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Final, TypeVar
 
 #: Works of one commit: enough to hide the disk, few enough to keep the wait short.
@@ -41,9 +43,17 @@ class GroupedWork:
 
 
 class GroupCommit:
-    """Gathers works, and lets one thread at a time commit those that wait."""
+    """Gathers works, and lets one thread at a time commit those that wait.
 
-    def __init__(self, commit_all: Callable[[Sequence[GroupedWork]], None]) -> None:
+    `turn` waits for the right to write; until it is had, works may join.
+    """
+
+    def __init__(
+        self,
+        turn: Callable[[], AbstractContextManager[None]],
+        commit_all: Callable[[Sequence[GroupedWork]], None],
+    ) -> None:
+        self._turn = turn
         self._commit_all = commit_all
         self._waiting: list[GroupedWork] = []
         self._gathering = threading.Lock()
@@ -65,12 +75,21 @@ class GroupCommit:
         return answer
 
     def _lead(self) -> None:
-        with self._gathering:
-            group, self._waiting = self._waiting[:MOST_WORKS], self._waiting[MOST_WORKS:]
+        # Who comes later has not waited as long, if the turn does not come.
+        patient = len(self._waiting)
+        group: list[GroupedWork] = []
         try:
-            self._commit_all(group)
+            with self._turn():
+                group = self._take(MOST_WORKS)
+                self._commit_all(group)
         except BaseException as failure:  # noqa: BLE001  raised again in every thread of the group
+            group = group or self._take(patient)
             for work in group:
                 work.failure = work.failure or failure
         for work in group:
             work.is_settled = True
+
+    def _take(self, most: int) -> list[GroupedWork]:
+        with self._gathering:
+            group, self._waiting = self._waiting[:most], self._waiting[most:]
+        return group

@@ -1,7 +1,9 @@
 """Works that share a commit: each gets its own answer, after the disk has it, or none does."""
 
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 
 import pytest
@@ -14,6 +16,8 @@ from pdp.store.single_use import Kind
 from tests.builders import NOW
 from tests.deployment import a_client
 
+#: Seconds after which a test that would hang gives up.
+PATIENCE = 30
 LATER = NOW + timedelta(minutes=1)
 
 
@@ -114,10 +118,67 @@ def test_a_commit_that_fails_answers_nobody():
             work.run(None)
         raise Unavailable("the disk is full")
 
-    group = GroupCommit(commit_all)
+    group = GroupCommit(nullcontext, commit_all)
 
     with pytest.raises(Unavailable):
         group.run(lambda _tx: "issued")
+
+
+class Turn:
+    """A turn to write that is awaited until the test says whether it comes the first time."""
+
+    def __init__(self, *, comes: bool) -> None:
+        self.is_awaited, self.is_told = threading.Event(), threading.Event()
+        self._comes = comes
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        self.is_awaited.set()
+        assert self.is_told.wait(PATIENCE)
+        comes, self._comes = self._comes, True
+        if not comes:
+            raise Unavailable("busy")
+        yield
+
+
+@pytest.mark.parametrize(
+    ("comes", "told", "groups"),
+    [
+        pytest.param(True, ["done", "done", "done"], [3], id="they-share-its-commit"),
+        pytest.param(False, ["busy", "done", "done"], [2], id="they-wait-on-if-it-never-comes"),
+    ],
+)
+def test_works_may_come_while_the_turn_is_awaited(
+    *, comes: bool, told: list[str], groups: list[int]
+):
+    turn, answers, sizes = Turn(comes=comes), [], []
+
+    def commit_all(works: Sequence[GroupedWork]) -> None:
+        sizes.append(len(works))
+        for work in works:
+            work.run(None)
+
+    group = GroupCommit(turn.held, commit_all)
+
+    def commit() -> None:
+        try:
+            answers.append(group.run(lambda _tx: "done"))
+        except Unavailable:
+            answers.append("busy")
+
+    threads = [threading.Thread(target=commit) for _ in range(3)]
+    threads[0].start()
+    assert turn.is_awaited.wait(PATIENCE)
+    for thread in threads[1:]:
+        thread.start()
+    while len(group._waiting) < len(threads):  # noqa: SLF001  that they wait is the point
+        os.sched_yield()
+    turn.is_told.set()
+    for thread in threads:
+        thread.join(PATIENCE)
+
+    assert sorted(answers) == told
+    assert sizes == groups
 
 
 def test_an_unreadable_database_is_unavailable_to_every_work(sqlite_url: str):
