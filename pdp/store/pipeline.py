@@ -1,8 +1,8 @@
-"""Questions to PostgreSQL from an event loop: sent together, none waits for another's answer.
+"""Questions to PostgreSQL from an event loop: those that come together travel together.
 
-One connection in pipeline mode. All that is asked within one round of the loop travels in one
-packet, and its answers in another: a round trip for each question costs several times what the
-question does. Whatever goes wrong, the connection is given up and every open question is
+One connection in pipeline mode. What is asked while others are under way goes with the next packet,
+as Nagle's algorithm has it, and its answers come in one: a round trip for each question would cost
+several times what the question does. Whatever goes wrong, the connection is given up and every open question is
 `NotAtOnce`; another connection is opened in a thread, and until it stands nothing is answered here.
 """
 
@@ -93,7 +93,9 @@ class PipelineReader:
         self._prepared: dict[Statement, Prepared] = {}
         #: What libpq will return next, in this order.
         self._expected: deque[_Question | _Turn] = deque()
+        #: Whether questions wait to be sent, and whether others are under way, which they wait for.
         self._is_to_send = False
+        self._is_under_way = False
         self._is_closed = False
         self._watch()
         self._open()
@@ -148,13 +150,14 @@ class PipelineReader:
         self._expected += (question, _END)
         if not self._is_to_send:
             self._is_to_send = True
-            self._loop.call_soon(self._send)
+            if not self._is_under_way:
+                self._loop.call_soon(self._send)
 
     def _send(self) -> None:
-        """Send what was asked in this round of the loop."""
-        self._is_to_send = False
-        if self._pgconn is None:
+        """Send what was asked until now."""
+        if self._pgconn is None or not self._is_to_send:
             return
+        self._is_to_send, self._is_under_way = False, True
         try:
             self._pgconn.pipeline_sync()
             is_sent = not self._pgconn.flush()
@@ -183,6 +186,9 @@ class PipelineReader:
                 _demand(result is None)
             else:
                 _demand(result is not None and result.status == pq.ExecStatus.PIPELINE_SYNC)
+                self._is_under_way = False
+                if self._is_to_send:
+                    self._loop.call_soon(self._send)
 
     def _settle(self, question: _Question, result: "pq.abc.PGresult | None") -> None:
         if result is None or result.status not in _ANSWERED:
@@ -209,6 +215,7 @@ class PipelineReader:
             if not self._is_closed:
                 self._loop.call_later(AGAIN_AFTER.total_seconds(), self._open)
         self._prepared.clear()
+        self._is_to_send = self._is_under_way = False
         expected, self._expected = self._expected, deque()
         for each in expected:
             if isinstance(each, _Question):
