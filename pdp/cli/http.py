@@ -16,7 +16,7 @@ from granian.server.mp import MPServer
 
 from pdp import logs
 from pdp.app import create_app
-from pdp.cli.processes import die_with, keep_loaded, work_in_batches
+from pdp.cli.processes import die_with, keep_loaded
 from pdp.cli.settings_report import read_settings
 from pdp.runtime import Runtime
 from pdp.settings import Settings
@@ -120,7 +120,6 @@ def _front() -> Front:
     parent = multiprocessing.parent_process()
     if parent is not None and parent.pid is not None:
         die_with(parent.pid)
-    work_in_batches()
     application = create_app()
     runtime: Runtime = application.extensions["pdp"]
     listen = runtime.settings.server

@@ -51,16 +51,6 @@ def stop_when_told(stop: Callable[[], None]) -> None:
         signal.signal(signal.SIGHUP, told)
 
 
-def work_in_batches() -> None:
-    """Have the kernel let this process finish what it is at before one that wakes up gets its core.
-
-    Threads and processes that pass requests on to each other would otherwise interrupt each other
-    several times for each. They are still served in turn; only Linux knows the difference.
-    """
-    if sys.platform.startswith("linux"):
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-
-
 def keep_loaded() -> None:
     """Spare this process, and those that it forks, the search for garbage in what is loaded now.
 
