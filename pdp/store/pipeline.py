@@ -2,8 +2,9 @@
 
 One connection in pipeline mode. What is asked while others are under way goes with the next packet,
 as Nagle's algorithm has it, and its answers come in one: a round trip for each question would cost
-several times what the question does. Whatever goes wrong, the connection is given up and every open question is
-`NotAtOnce`; another connection is opened in a thread, and until it stands nothing is answered here.
+several times what the question does. Whatever goes wrong, the connection is given up and every open
+question is `NotAtOnce`; another one is opened in a thread, and until it stands nothing is answered
+here.
 """
 
 import asyncio
