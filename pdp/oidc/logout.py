@@ -29,9 +29,10 @@ class LogoutRequest:
 
 @dataclass(frozen=True, slots=True)
 class MalformedLogout:
-    """A logout request that leads nowhere, and why; nothing is redirected (§4)."""
+    """A logout request that leads nowhere, why, and whose; nothing is redirected (§4)."""
 
     problem: str
+    client: Client | None = None
 
 
 def read_logout(request: OidcRequest, issuer: str) -> LogoutRequest | MalformedLogout:
@@ -53,7 +54,10 @@ def read_logout(request: OidcRequest, issuer: str) -> LogoutRequest | MalformedL
         hinted, session = ClientId(str(claims["aud"])), SessionId(str(claims.get("sid", "")))
     named = form.get("client_id")
     if named is not None and hinted is not None and named != hinted:
-        return MalformedLogout("The client is not the one that the ID token was issued to.")
+        return MalformedLogout(
+            "The client is not the one that the ID token was issued to.",
+            request.configuration.clients.get(hinted),
+        )
     client_id = hinted or (None if named is None else ClientId(named))
     client = None if client_id is None else request.configuration.clients.get(client_id)
     return _with_return(request, client, session or None, hinted=hinted is not None)
@@ -66,7 +70,7 @@ def _with_return(
     if wanted is None:
         return LogoutRequest(session=session, return_to=None, client=client)
     if client is None or wanted not in client.post_logout_redirect_uris:
-        return MalformedLogout("The address to return to is not registered for the client.")
+        return MalformedLogout("The address to return to is not registered for the client.", client)
     if not hinted:
         # §3: without a hint nothing shows that the request is the client's own. The person is
         # asked, and stays here.

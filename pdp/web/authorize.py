@@ -8,8 +8,10 @@ from authlib.oauth2.rfc6749 import InvalidClientError, OAuth2Error
 from flask import Blueprint, Response, request, url_for
 from werkzeug.exceptions import TooManyRequests
 
+from pdp import logs
 from pdp.clock import new_id
 from pdp.domain.client import Client
+from pdp.domain.ids import ClientId
 from pdp.domain.session import EndReason
 from pdp.ephemeral.rate_limit import Limited
 from pdp.oidc.authorize import (
@@ -227,6 +229,7 @@ def _validate(
     tells the person, and nothing is redirected (RFC 9700 §4.11.2).
     """
     if parameters is None:
+        logs.note("detail", "The parameters cannot be read.")
         return problem_page("invalid-request", 400)
     asked_by = OidcRequest(
         "GET",
@@ -241,6 +244,9 @@ def _validate(
     except OAuth2Error as error:
         if error.redirect_uri:
             return respond(_error_redirect(asked_by, error.redirect_uri, error))
+        named = visit.configuration.clients.get(ClientId(parameters.values.get("client_id", "")))
+        if named is not None:
+            logs.note("client", named.id)
         return _error_page(parameters, error)
     try:
         asked = read_request(asked_by, runtime().settings.issuer)
@@ -262,6 +268,8 @@ def _error_page(parameters: Parameters, error: OAuth2Error) -> Response:
         return problem_page("unknown-client", 400)
     if "redirect_uri" in parameters.values and not parameters.repeated:
         return problem_page("redirect-uri", 400)
+    if parameters.repeated:
+        logs.note("detail", "A parameter came twice.")
     return problem_page("invalid-request", 400)
 
 

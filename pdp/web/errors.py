@@ -14,6 +14,7 @@ import structlog
 from flask import Flask, Response, make_response, render_template, request
 from werkzeug.exceptions import HTTPException, ServiceUnavailable
 
+from pdp import logs
 from pdp.domain.errors import (
     Conflict,
     DomainError,
@@ -136,6 +137,8 @@ def problem_page(
     client_name: str | None = None,
 ) -> Response:
     """Return the error page; `word` is one that `error.html` knows, `start_url` the way on."""
+    # A person reads the reference to whoever looks the cause up.
+    logs.note("problem", word)
     wait = RETRY_AFTER if status == HTTPStatus.SERVICE_UNAVAILABLE else None
     page = render_template(
         "error.html",

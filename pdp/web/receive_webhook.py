@@ -15,7 +15,7 @@ from typing import Final
 import orjson
 import structlog
 
-from pdp import metrics
+from pdp import logs, metrics
 from pdp.domain.errors import Conflict, OutcomeUnknown, Unavailable
 from pdp.domain.ids import SourceId
 from pdp.domain.signal import Signal
@@ -94,6 +94,7 @@ def receive_webhook(runtime: Runtime, request: Request) -> Answer:
         return _receive(runtime, request, runtime.clock())
     except MalformedSignal as malformed:
         metrics.signal_received(request.source, "malformed")
+        logs.note("source", request.source)
         return _problem(HTTPStatus.BAD_REQUEST, malformed.problem, field=malformed.field)
     except Conflict as conflict:
         metrics.signal_received(request.source, "conflict")

@@ -2,6 +2,7 @@
 
 from flask import Blueprint, Response, make_response, render_template, request, url_for
 
+from pdp import logs
 from pdp.domain.ids import SessionId
 from pdp.domain.session import EndReason
 from pdp.oidc.logout import LogoutRequest, MalformedLogout, read_logout
@@ -22,6 +23,9 @@ def logout() -> Response:
     with visiting() as visit:
         asked = _read(visit)
         if isinstance(asked, MalformedLogout):
+            logs.note("detail", asked.problem)
+            if asked.client is not None:
+                logs.note("client", asked.client.id)
             return visit.finish(problem_page("invalid-request", 400))
         if asked.session is None:
             return visit.finish(_confirm(visit, asked))

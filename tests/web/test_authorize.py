@@ -242,6 +242,45 @@ def test_an_unknown_client_gets_a_page(browser: Browser, client_id: str):
     assert not page.location
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        pytest.param(
+            {"redirect_uri": f"{REDIRECT}/"},
+            {"client": "wiki", "problem": "redirect-uri"},
+            id="an-address-that-is-not-registered",
+        ),
+        pytest.param({"client_id": "nobody"}, {"problem": "unknown-client"}, id="nobody"),
+        pytest.param(
+            {"redirect_uri": "", "client_id": "wiki&client_id=wiki"},
+            {"client": "wiki", "problem": "invalid-request", "detail": "A parameter came twice."},
+            id="twice",
+        ),
+        pytest.param(
+            {"state": "%00"},
+            {"problem": "invalid-request", "detail": "The parameters cannot be read."},
+            id="unreadable",
+        ),
+    ],
+)
+def test_the_line_behind_an_error_page_says_what_was_wrong_in_our_words(
+    browser: Browser, asked: dict[str, str], told: dict[str, str]
+):
+    query = "&".join(
+        f"{name}={value}"
+        for name, value in {"client_id": "wiki", "redirect_uri": REDIRECT, **asked}.items()
+        if value
+    )
+    with structlog.testing.capture_logs() as lines:
+        page = browser.get(f"/authorize?response_type=code&scope=openid&{query}")
+
+    (line,) = [line for line in lines if line["event"] == "request.answer.sent"]
+    assert page.status == 400
+    assert {name: line.get(name) for name in told} == told
+    assert "callback" not in str(line)
+    assert "nobody" not in str(line)
+
+
 def test_a_third_partys_client_needs_consent_which_is_remembered(browser: Browser):
     with browser.world.database.write() as tx:
         clients.add(tx, a_confidential_client("guest", first_party=False), now=NOW)
@@ -485,10 +524,14 @@ def test_a_hint_ends_its_session_without_cookies_and_returns(browser: Browser):
     "uri", ["https://evil.example/", "https://shop.example/bye/", "javascript:alert(1)"]
 )
 def test_sign_out_redirects_to_registered_addresses_only(browser: Browser, uri: str):
-    page = browser.get(f"/logout?client_id=wiki&post_logout_redirect_uri={uri}")
+    with structlog.testing.capture_logs() as lines:
+        page = browser.get(f"/logout?client_id=wiki&post_logout_redirect_uri={uri}")
 
     assert page.status == 400
     assert not page.location
+    (line,) = [line for line in lines if line["event"] == "request.answer.sent"]
+    assert line["client"] == "wiki"
+    assert line["detail"] == "The address to return to is not registered for the client."
 
 
 def test_a_person_revokes_their_own_sessions_and_nobody_elses(browser: Browser):

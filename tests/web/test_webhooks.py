@@ -8,6 +8,7 @@ import pytest
 import structlog
 from flask import Flask
 
+from pdp import logs
 from pdp.domain.compliance import Compliance
 from pdp.domain.ids import SourceId
 from pdp.sources.signatures import format_secret, sign
@@ -190,6 +191,17 @@ def test_the_name_of_a_source_that_does_not_exist_is_in_no_log_line(runtime):
     (line,) = [each for each in lines if each["event"] == "webhook.delivery.refused"]
     assert line["source"] == "unknown"
     assert "stranger-says" not in str(lines)
+
+
+def test_the_line_of_a_delivery_that_cannot_be_read_names_its_source_if_there_is_one(runtime):
+    body = b'{"signals": 1}'
+    noted = []
+    for source in (SOURCE, "stranger"):
+        logs.begin_request("req_1")
+        _receive(runtime, source=source, body=body, headers=_signed(body))
+        noted.append(logs.noted())
+
+    assert noted == [{"source": SOURCE}, {}]
 
 
 def test_deliveries_to_a_disabled_source_are_not_told_as_wrong_signatures(runtime):
