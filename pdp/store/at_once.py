@@ -72,6 +72,10 @@ class FewQuestions(Transaction):
         del statement, parameters
         raise NotAtOnce
 
+    def may_take_long(self) -> NoReturn:
+        """Raise NotAtOnce."""
+        raise NotAtOnce
+
     @property
     def orm(self) -> Session:
         """Raise NotAtOnce: sessions ask what they like."""

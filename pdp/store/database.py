@@ -101,6 +101,9 @@ class Transaction:
         """Whether this is SQLite, whose writers queue, so that no row needs a lock."""
         return self._sqlite
 
+    def may_take_long(self) -> None:
+        """Say that what follows does: NotAtOnce where nobody may wait for it, as on a loop."""
+
     def flush(self) -> None:
         """Send pending ORM changes, so that driver-level statements see them."""
         if self._orm is not None:

@@ -84,7 +84,8 @@ class PipelineReader:
         *,
         patience: timedelta = PATIENCE,
     ) -> None:
-        self._engine = engine
+        #: Whose connections this one shares the fate of.
+        self.engine = engine
         self._loop = loop
         self._patience = patience.total_seconds()
         self._connection: ImpatientConnection | None = None
@@ -98,6 +99,9 @@ class PipelineReader:
         self._is_to_send = False
         self._is_under_way = False
         self._is_closed = False
+        # Whoever drops the connections of an outage, as when a failover made the server read-only,
+        # means this one, too: it only reads, and would not find out.
+        sa.event.listen(engine, "engine_disposed", self._dropped)
         self._watch()
         self._open()
 
@@ -116,7 +120,10 @@ class PipelineReader:
 
     def close(self) -> None:
         """Let go of the connection for good."""
+        if self._is_closed:
+            return
         self._is_closed = True
+        sa.event.remove(self.engine, "engine_disposed", self._dropped)
         self._give_up()
 
     def _ask(
@@ -206,49 +213,70 @@ class PipelineReader:
             self._give_up()
         self._loop.call_later(self._patience / 4, self._watch)
 
+    def _dropped(self, _engine: sa.Engine) -> None:
+        """Give up this connection with all others; called in any thread."""
+        # The loop may be over.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._give_up)
+
     def _give_up(self) -> None:
         """Drop the connection and what was asked on it, and see to another."""
         connection, self._connection, self._pgconn = self._connection, None, None
+        expected, self._expected = self._expected, deque()
+        self._prepared.clear()
+        self._is_to_send = self._is_under_way = False
+        for each in expected:
+            if isinstance(each, _Question):
+                each.fail()
         if connection is not None:
             self._loop.remove_reader(self._ear)
             os.close(self._ear)
             connection.close()
-            if not self._is_closed:
-                self._loop.call_later(AGAIN_AFTER.total_seconds(), self._open)
-        self._prepared.clear()
-        self._is_to_send = self._is_under_way = False
-        expected, self._expected = self._expected, deque()
-        for each in expected:
-            if isinstance(each, _Question):
-                each.fail()
+            self._open_later()
+
+    def _open_later(self) -> None:
+        if not self._is_closed:
+            self._loop.call_later(AGAIN_AFTER.total_seconds(), self._open)
 
     def _open(self) -> None:
         """Connect in a thread: the server may take its time to say no."""
-        if not self._is_closed:
+        if self._is_closed:
+            return
+        try:
             Thread(target=self._connect, name="pipeline-connect", daemon=True).start()
+        except RuntimeError:
+            # No thread is to be had just now.
+            self._open_later()
 
     def _connect(self) -> None:
-        connection = None
-        with suppress(*DRIVER_ERRORS):
-            connection = own_connection(self._engine)
+        connection: ImpatientConnection | None = None
         try:
-            self._loop.call_soon_threadsafe(self._opened, connection)
-        except RuntimeError:
-            # The loop is over.
-            if connection is not None:
-                connection.close()
+            with suppress(*DRIVER_ERRORS):
+                connection = own_connection(self.engine)
+        finally:
+            try:
+                self._loop.call_soon_threadsafe(self._opened, connection)
+            except RuntimeError:
+                # The loop is over.
+                if connection is not None:
+                    connection.close()
 
     def _opened(self, connection: ImpatientConnection | None) -> None:
-        if connection is None or self._is_closed:
-            if connection is not None:
-                connection.close()
-            elif not self._is_closed:
-                self._loop.call_later(AGAIN_AFTER.total_seconds(), self._open)
+        if connection is None:
+            self._open_later()
             return
-        self._connection, self._pgconn = connection, connection.pgconn
-        self._pgconn.enter_pipeline_mode()
-        self._ear = os.dup(self._pgconn.socket)
+        if self._is_closed:
+            connection.close()
+            return
+        try:
+            connection.pgconn.enter_pipeline_mode()
+            self._ear = os.dup(connection.pgconn.socket)
+        except (psycopg.Error, OSError):
+            connection.close()
+            self._open_later()
+            return
         self._loop.add_reader(self._ear, self._hear)
+        self._connection, self._pgconn = connection, connection.pgconn
 
 
 _ANSWERED: Final = frozenset({pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK})

@@ -83,6 +83,8 @@ class Configurations:
         latest = self._latest
         if latest is not None and latest.generation == generation:
             return latest
+        # Another thread may be loading it, for as long as a thousand policies take.
+        tx.may_take_long()
         with self._lock:
             if self._latest is None or self._latest.generation != generation:
                 self._latest = self._load(tx, generation, self._latest)

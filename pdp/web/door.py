@@ -44,6 +44,8 @@ _ENDPOINTS: Final[dict[tuple[str, str], Endpoint]] = {
 }
 #: What asks the database for a row or two, as a rule, and changes nothing.
 _CHECKS: Final = frozenset({("POST", "/introspect"), ("GET", "/userinfo"), ("POST", "/userinfo")})
+#: Bytes of one that is answered at once: no token needs more, and reading a form takes time.
+_LARGEST_CHECK: Final = 8 * 1024
 _WEBHOOKS: Final = "/webhooks/"
 _WEBHOOK_ROUTE: Final = "/webhooks/<source>"
 _STATUS: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
@@ -90,20 +92,21 @@ class Door:
         return [body]
 
     def at_once(self, environ: Environ) -> tuple[int, Headers, bytes] | None:
-        """Answer a check that goes well; None for any other, of which nothing was done yet.
+        """Answer a check; None for one that needs a thread, which begins anew.
 
-        Never waits, for whoever calls it would hold up everybody: all that takes more than a row
-        or two, and every failure, is left to a thread, which begins anew.
+        Never waits, for whoever calls it would hold up everybody: what takes more than a row or
+        two, and whatever is raised, is left to a thread. An answer that was come to is given,
+        whatever it says: the decision behind it is counted by then.
         """
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         length = self._length(environ, method)
-        if self._at_once is None or length is None or RAISED in environ:
+        if self._at_once is None or RAISED in environ or length is None or length > _LARGEST_CHECK:
             return None
         begin(environ)
         body = environ["wsgi.input"].read(length) if length else b""
         work = partial(_ENDPOINTS[method, path], self._at_once, self._call(environ, body))
         answer = caught(work)
-        if isinstance(answer, Exception) or answer.status != HTTPStatus.OK:
+        if isinstance(answer, Exception):
             environ["wsgi.input"].seek(0)
             return None
         end(environ, path, answer.status)

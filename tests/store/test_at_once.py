@@ -48,6 +48,7 @@ def test_many_questions_are_not_for_the_loop(on_sqlite: AtOnce):
         lambda database: database.read().__enter__().all(ECHO, {"value": 1}),
         lambda database: database.read().__enter__().run(WRITE, {}),
         lambda database: database.read().__enter__().orm,
+        lambda database: database.read().__enter__().may_take_long(),
     ],
 )
 def test_whatever_may_wait_is_not_for_the_loop(on_sqlite: AtOnce, ask):

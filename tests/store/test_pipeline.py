@@ -193,6 +193,44 @@ def test_whoever_stopped_waiting_leaves_the_others_their_answers(postgresql_url:
     assert on_a_loop(postgresql_url, work) == ("f", 5, False)
 
 
+def test_the_connection_goes_with_those_that_an_outage_ends(postgresql_url: str):
+    """A primary that a failover made read-only goes on answering, with what was true before it."""
+
+    async def work(reader):
+        (pid,) = await ask(reader, PID)
+        reader.engine.dispose()
+        async with asyncio.timeout(20):
+            while reader.is_open:
+                await turn()
+        between = await ask(reader, PID)
+        await opened(reader)
+        return pid, between, await ask(reader, PID)
+
+    pid, between, (later,) = on_a_loop(postgresql_url, work)
+
+    assert isinstance(between, NotAtOnce)
+    assert later != pid
+
+
+def test_what_fails_while_a_connection_is_taken_over_is_tried_again(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    failures = [OSError("no descriptor is left")]
+    duplicate = os.dup
+
+    def dup(descriptor):
+        if failures:
+            raise failures.pop()
+        return duplicate(descriptor)
+
+    monkeypatch.setattr("pdp.store.pipeline.os.dup", dup)
+
+    answer = on_a_loop(postgresql_url, lambda reader: ask(reader, ECHO, value="g", number=6))
+
+    assert answer == ("g", 6, False)
+    assert not failures
+
+
 def test_a_closed_reader_answers_nothing_and_opens_nothing(postgresql_url: str):
     async def work(reader):
         reader.close()

@@ -128,15 +128,48 @@ def test_checks_that_go_well_are_answered_at_once_as_a_thread_would(world: World
         assert at_once[0] == 200
 
 
-def test_what_fails_is_left_to_a_thread_whole(world: World):
+def test_a_no_is_answered_at_once_in_the_same_words(world: World):
     issued = world.tokens()
     asked = [
-        a_form("/introspect", "Basic !", token="x"),
-        a_form("/introspect", None, token="x"),
         a_form("/introspect", basic("api")),
         ({"PATH_INFO": "/introspect", "CONTENT_TYPE": "application/json"}, b"{}"),
         asking_userinfo("nonsense"),
         asking_userinfo(issued["id_token"]),
+    ]
+
+    async def work(ways: OnLoop) -> object:
+        return [await ways.both(each) for each in asked]
+
+    for at_once, in_a_thread in on_the_loop(world, work):
+        assert at_once == in_a_thread
+        assert at_once[0] >= 400
+
+
+def test_a_refusal_of_userinfo_is_counted_as_often_as_it_was_given(world: World):
+    asked = asking_userinfo(world.tokens()["access_token"])
+    ingest(world.database, a_risky("bad", NOW))
+
+    async def work(ways: OnLoop) -> object:
+        return [await ways.at_once(asked) for _ in range(5)]
+
+    told = on_the_loop(world, work)
+    world.runtime.decision_log.close()
+
+    assert [each[0] for each in told] == [401] * 5
+    with world.database.read() as tx:
+        [recorded] = [
+            each
+            for each in decisions.recent(tx, subject_id=world.ada.subject)
+            if each.facts.channel is Channel.USERINFO
+        ]
+    assert recorded.repeats == 5
+
+
+def test_a_failed_authentication_is_for_a_thread_to_count_and_so_is_a_long_form(world: World):
+    asked = [
+        a_form("/introspect", "Basic !", token="x"),
+        a_form("/introspect", None, token="x"),
+        a_form("/introspect", None, token="x" * 9000),
     ]
 
     async def work(ways: OnLoop) -> object:
