@@ -41,7 +41,12 @@ def demo(*, story: bool, fresh: bool, port: int | None, folder: Path) -> None:
     if story:
         play()
         return
-    place = DemoFolder.at(folder, fresh=fresh)
+    with DemoFolder.at(folder, fresh=fresh) as place:
+        _run(place, port)
+
+
+def _run(place: DemoFolder, port: int | None) -> None:
+    """Go on with the demo that is in the folder, or begin one, until Ctrl-C."""
     notes = reopen(place, port) if place.is_set_up else set_up(place, port or _PORT)
     if port is not None and notes.port != port:
         click.echo(f"Port {port} is in use: the server takes {notes.port}.")

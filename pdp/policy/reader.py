@@ -172,7 +172,12 @@ def did_you_mean(word: str, allowed: Collection[str]) -> str:
 
 
 def spell_duration(length: timedelta) -> str:
-    """Return the duration as documents spell it, in the largest unit that is exact."""
+    """Return the duration as documents spell it, in the largest unit that is exact.
+
+    Less than a second is `0s`, which documents do not take.
+    """
     seconds = int(length.total_seconds())
+    if seconds == 0:
+        return "0s"
     exact = [unit for unit, size in _UNITS.items() if seconds % size == 0]
     return f"{seconds // _UNITS[exact[-1]]}{exact[-1]}"

@@ -46,6 +46,9 @@ _LIVE_OF_SESSION = Statement(
     "SELECT id, client_id, session_id, subject_id, outcome, scope FROM grants"
     " WHERE session_id = :session_id AND revoked_at IS NULL AND expires_at > :now ORDER BY id"
 )
+_CLIENTS_OF_SESSION = Statement(
+    "SELECT DISTINCT client_id FROM grants WHERE session_id = :session_id ORDER BY client_id"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +151,11 @@ def live_grants_of_session(
     """Return the live grants of a browser session, each with the scope first granted."""
     rows = tx.all(_LIVE_OF_SESSION, {"session_id": session_id, "now": to_micros(now)})
     return [(_live(row), frozenset(row[5].split())) for row in rows]
+
+
+def clients_of_session(tx: Transaction, session_id: SessionId) -> list[ClientId]:
+    """Return the clients that were ever given something from a session, live or over."""
+    return [ClientId(row[0]) for row in tx.all(_CLIENTS_OF_SESSION, {"session_id": session_id})]
 
 
 def note_outcome(tx: Transaction, grant_id: GrantId, outcome: Outcome) -> None:

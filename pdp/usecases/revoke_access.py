@@ -32,6 +32,27 @@ class RegisteredClients:
     clients: Mapping[ClientId, Client]
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Which clients of a session its end is told to, and which must be left by hand."""
+
+    told: tuple[ClientId, ...]
+    untold: tuple[ClientId, ...]
+
+
+def reach_of_end(
+    tx: Transaction, session_id: SessionId, configuration: KnowsClients, *, now: datetime
+) -> Reach:
+    """Say whom `end_browser_session` will tell of this session, which is live.
+
+    A client whose grant is over already counts as untold: its own session may go on.
+    """
+    live = {grant.client for grant, _ in grants.live_grants_of_session(tx, session_id, now)}
+    used = grants.clients_of_session(tx, session_id)
+    told = tuple(each for each in used if each in live and _takes_logouts(configuration, each))
+    return Reach(told=told, untold=tuple(each for each in used if each not in told))
+
+
 def end_browser_session(
     tx: Transaction,
     session_id: SessionId,
@@ -108,9 +129,13 @@ def tell_relying_parties(
     """
     told: set[Receiver] = set()
     for grant in cut_off:
-        client = configuration.clients.get(grant.client)
         receiver = Receiver(client=grant.client, session=grant.session, committed_at=committed_at)
-        if client is None or client.backchannel_logout_uri is None or receiver in told:
+        if receiver in told or not _takes_logouts(configuration, grant.client):
             continue
         told.add(receiver)
         follow_up(tx, DeliverLogout(receiver=receiver, subject=grant.subject), now=now)
+
+
+def _takes_logouts(configuration: KnowsClients, client_id: ClientId) -> bool:
+    client = configuration.clients.get(client_id)
+    return client is not None and client.backchannel_logout_uri is not None

@@ -59,6 +59,8 @@ def test_the_demo_invites_stops_cleanly_and_goes_on_where_it_was(tmp_path: Path)
     with _demo(folder, port) as (first, ports):
         assert f"http://localhost:{port}" in first
         assert all(_listens(each) for each in ports)
+        with pytest.raises(Failed, match="a demo runs in"), DemoFolder.at(folder, fresh=True):
+            pass
     assert not any(_listens(each) for each in ports)
 
     with _demo(folder, port) as (second, _):
@@ -84,12 +86,12 @@ def test_no_program_outlives_a_demo_that_was_killed():
 
 
 def test_only_the_owner_can_read_what_the_demo_made_up(tmp_path: Path):
-    folder = DemoFolder.at(tmp_path / "demo", fresh=False)
-    folder.write(_notes())
+    with DemoFolder.at(tmp_path / "demo", fresh=False) as folder:
+        folder.write(_notes())
 
+    assert folder.path.stat().st_mode & 0o077 == 0
     (notes,) = folder.path.glob("*.json")
     assert notes.stat().st_mode & 0o077 == 0
-    assert folder.path.stat().st_mode & 0o077 == 0
 
 
 def test_no_two_demos_have_a_password_in_common():
@@ -100,17 +102,56 @@ def test_fresh_never_deletes_what_is_not_a_demos(tmp_path: Path):
     precious = tmp_path / "thesis.txt"
     precious.write_text("years of work", encoding="utf-8")
 
-    with pytest.raises(Failed, match="other things than a demo"):
-        DemoFolder.at(tmp_path, fresh=True)
+    with (
+        pytest.raises(Failed, match="other things than a demo"),
+        DemoFolder.at(tmp_path, fresh=True),
+    ):
+        pass
 
-    assert precious.exists()
+    assert list(tmp_path.iterdir()) == [precious]
+
+
+def test_fresh_deletes_all_that_an_earlier_demo_left(tmp_path: Path):
+    with DemoFolder.at(tmp_path, fresh=False) as folder:
+        folder.write(_notes())
+        folder.log("server").touch()
+        (folder.path / "more").mkdir()
+        (folder.path / "more" / "left").touch()
+
+    with DemoFolder.at(tmp_path, fresh=True) as folder:
+        assert not folder.is_set_up
+        assert all(path.name.endswith(".lock") for path in folder.path.iterdir())
+
+
+@pytest.mark.parametrize("arguments", [(), ("--fresh",)])
+def test_no_demo_begins_or_deletes_anything_where_another_runs(
+    tmp_path: Path, arguments: tuple[str, ...]
+):
+    with DemoFolder.at(tmp_path, fresh=False) as folder:
+        folder.write(_notes())
+        kept = folder.read_notes()
+
+        second = subprocess.run(
+            [*_DEMO, "--folder", str(tmp_path), *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+        assert second.returncode == 2
+        assert f"a demo runs in {tmp_path}: stop it first" in second.stderr
+        assert "--fresh" not in second.stderr
+        assert folder.read_notes() == kept
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path):
     (tmp_path / "file").write_text("no folder", encoding="utf-8")
 
-    with pytest.raises(Failed, match=r"--folder .* cannot be used: Not a directory"):
-        DemoFolder.at(tmp_path / "file" / "demo", fresh=False)
+    with (
+        pytest.raises(Failed, match=r"--folder .* cannot be used: Not a directory"),
+        DemoFolder.at(tmp_path / "file" / "demo", fresh=False),
+    ):
+        pass
 
 
 def test_the_next_port_is_taken_when_the_first_is_in_use():

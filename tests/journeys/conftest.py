@@ -54,10 +54,10 @@ class Deployment:
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[DemoFolder, Notes]]:
     """The demo, running; it takes seconds to begin, so one for all tests of this worker."""
-    folder = DemoFolder.at(tmp_path_factory.mktemp("demo"), fresh=False)
-    notes = set_up(folder, port=0)
-    with deployed(folder, notes):
-        yield folder, notes
+    with DemoFolder.at(tmp_path_factory.mktemp("demo"), fresh=False) as folder:
+        notes = set_up(folder, port=0)
+        with deployed(folder, notes):
+            yield folder, notes
 
 
 @pytest.fixture

@@ -133,10 +133,16 @@ ENDINGS: Final[Mapping[str, Case]] = {
     },
     "signed-out": Case(
         "signed_out.html",
-        {"return_url": "https://payroll.example/", "client_name": "Payroll", "sign_in_url": None},
+        {
+            "applications": {"told": True, "untold": ["Harbour wiki", "Expenses"]},
+            "return_url": "https://payroll.example/",
+            "client_name": "Payroll",
+            "sign_in_url": None,
+        },
     ),
     "signed-out-bare": Case(
-        "signed_out.html", {"return_url": None, "client_name": None, "sign_in_url": "/sign-in"}
+        "signed_out.html",
+        {"applications": None, "return_url": None, "client_name": None, "sign_in_url": "/sign-in"},
     ),
     "sign-out-confirm": Case(
         "sign_out_confirm.html",

@@ -148,6 +148,13 @@ def test_a_time_window_changes_at_its_next_edge(now: str, edge: str):
     assert window.changes_at(given) == datetime.fromisoformat(edge)
 
 
+@pytest.mark.parametrize("ago", [timedelta(0), timedelta(milliseconds=900)])
+def test_a_sign_in_younger_than_a_second_is_seen_in_seconds(ago: timedelta):
+    just_now = facts(authentication=authentication_facts(ago=ago))
+
+    assert condition("signed_in_within", "15m").seen(just_now) == "0s ago"
+
+
 def test_a_ternary_is_never_taken_for_a_bool():
     with pytest.raises(TypeError, match="compare it with"):
         bool(Ternary.UNKNOWN)

@@ -47,8 +47,8 @@ def reopen(folder: DemoFolder, port: int | None) -> Notes:
     notes = folder.read_notes()
     if free_port(notes.payroll_port) != notes.payroll_port:
         raise Failed(
-            f"port {notes.payroll_port} of Payroll is in use: does a demo run already? "
-            "Stop what listens there, or start with --fresh"
+            f"port {notes.payroll_port} of Payroll is in use, by a demo in another folder or by"
+            " another program: stop what listens there, or start with --fresh"
         )
     server = free_port(port or notes.port, taken=(notes.payroll_port,))
     management = free_port(notes.management_port, taken=(server, notes.payroll_port))

@@ -1,6 +1,7 @@
 """The demo's folder: settings, database, keys and passwords, for its owner's eyes only."""
 
 import errno
+import fcntl
 import os
 import shutil
 import socket
@@ -20,6 +21,8 @@ from pdp.runtime import Runtime
 from pdp.settings import Settings
 
 _NOTES: Final = "demo.json"
+#: Locked for as long as a demo lives; the kernel lets go of it whatever ends the demo.
+_LOCK: Final = ".pratique-demo.lock"
 _PORTS_TRIED: Final = 50
 _PAYROLL_PORT: Final = 9090
 
@@ -57,30 +60,58 @@ class DemoFolder:
     path: Path
 
     @classmethod
-    def at(cls, path: Path, *, fresh: bool) -> Self:
-        """Open or make the folder; `fresh` deletes what an earlier demo left in it.
+    @contextmanager
+    def at(cls, path: Path, *, fresh: bool) -> Iterator[Self]:
+        """Open or make the folder and keep other demos out of it until the block ends.
 
-        Failed if it holds anything that is not a demo's, or this account may not write there.
+        `fresh` deletes what an earlier demo left in it. Failed if a demo runs there, if it holds
+        anything that is not a demo's, or if this account may not write there.
         """
         folder = cls(path.absolute())
         try:
-            folder._begin(fresh=fresh)
+            lock = folder._begin(fresh=fresh)
         except OSError as error:
             raise Failed(
                 f"--folder {path} cannot be used: {error.strerror}; name one that this account may"
                 " write"
             ) from error
-        return folder
+        try:
+            yield folder
+        finally:
+            os.close(lock)
 
-    def _begin(self, *, fresh: bool) -> None:
-        if self.path.exists():
-            if any(self.path.iterdir()) and not self.is_set_up:
-                raise Failed(f"{self.path} holds other things than a demo: name another --folder")
-            if fresh:
-                shutil.rmtree(self.path)
+    def _begin(self, *, fresh: bool) -> int:
+        """Return the locked file; whoever closes it lets the next demo in."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        is_a_demos = self.is_set_up or (self.path / _LOCK).exists()
+        if not is_a_demos and any(self.path.iterdir()):
+            raise Failed(f"{self.path} holds other things than a demo: name another --folder")
         if not os.access(self.path, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if fresh:
+                self._clear()
+        except BlockingIOError as error:
+            os.close(lock)
+            raise Failed(
+                f"a demo runs in {self.path}: stop it first (Ctrl-C in its terminal)"
+            ) from error
+        except OSError:
+            os.close(lock)
+            raise
+        return lock
+
+    def _clear(self) -> None:
+        """Delete everything but the lock: another demo that came now would lock another file."""
+        for left in self.path.iterdir():
+            if left.name == _LOCK:
+                continue
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left)
+            else:
+                left.unlink()
 
     @property
     def is_set_up(self) -> bool:

@@ -37,8 +37,10 @@ class Exposed:
 
 def play() -> None:
     """Play every step in a temporary folder, on free ports; Unexpected names one that fails."""
-    with tempfile.TemporaryDirectory(prefix="pratique-story-") as name:
-        folder = DemoFolder.at(Path(name), fresh=False)
+    with (
+        tempfile.TemporaryDirectory(prefix="pratique-story-") as name,
+        DemoFolder.at(Path(name), fresh=False) as folder,
+    ):
         begun = time.perf_counter()
         notes = set_up(folder, port=0)
         with deployed(folder, notes):
