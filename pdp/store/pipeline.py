@@ -98,6 +98,8 @@ class PipelineReader:
         #: Whether questions wait to be sent, and whether others are under way, which they wait for.
         self._is_to_send = False
         self._is_under_way = False
+        #: How often connections were dropped for an outage: what was opened before is none to keep.
+        self._drops = 0
         self._is_closed = False
         # Whoever drops the connections of an outage, as when a failover made the server read-only,
         # means this one, too: it only reads, and would not find out.
@@ -215,6 +217,7 @@ class PipelineReader:
 
     def _dropped(self, _engine: sa.Engine) -> None:
         """Give up this connection with all others; called in any thread."""
+        self._drops += 1
         # The loop may be over.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._give_up)
@@ -243,30 +246,33 @@ class PipelineReader:
         if self._is_closed:
             return
         try:
-            Thread(target=self._connect, name="pipeline-connect", daemon=True).start()
+            Thread(
+                target=self._connect, args=(self._drops,), name="pipeline-connect", daemon=True
+            ).start()
         except RuntimeError:
             # No thread is to be had just now.
             self._open_later()
 
-    def _connect(self) -> None:
+    def _connect(self, drops: int) -> None:
         connection: ImpatientConnection | None = None
         try:
             with suppress(*DRIVER_ERRORS):
                 connection = own_connection(self.engine)
         finally:
             try:
-                self._loop.call_soon_threadsafe(self._opened, connection)
+                self._loop.call_soon_threadsafe(self._opened, connection, drops)
             except RuntimeError:
                 # The loop is over.
                 if connection is not None:
                     connection.close()
 
-    def _opened(self, connection: ImpatientConnection | None) -> None:
+    def _opened(self, connection: ImpatientConnection | None, drops: int) -> None:
         if connection is None:
             self._open_later()
             return
-        if self._is_closed:
+        if self._is_closed or drops != self._drops:
             connection.close()
+            self._open_later()
             return
         try:
             connection.pgconn.enter_pipeline_mode()

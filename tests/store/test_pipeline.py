@@ -11,6 +11,7 @@ from functools import partial
 
 import pytest
 
+from pdp.store import at_once
 from pdp.store.at_once import NotAtOnce
 from pdp.store.database import Database, Statement
 from pdp.store.pipeline import MOST_OPEN, PipelineReader
@@ -210,6 +211,26 @@ def test_the_connection_goes_with_those_that_an_outage_ends(postgresql_url: str)
 
     assert isinstance(between, NotAtOnce)
     assert later != pid
+
+
+def test_a_connection_that_was_opened_before_an_outage_is_not_taken_after_it(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    opened_before: list[int] = []
+    connect = at_once.own_connection
+
+    def own_connection(engine):
+        connection = connect(engine)
+        if not opened_before:
+            opened_before.append(connection.info.backend_pid)
+            engine.dispose()
+        return connection
+
+    monkeypatch.setattr("pdp.store.pipeline.own_connection", own_connection)
+
+    (pid,) = on_a_loop(postgresql_url, lambda reader: ask(reader, PID))
+
+    assert [pid] != opened_before
 
 
 def test_what_fails_while_a_connection_is_taken_over_is_tried_again(
