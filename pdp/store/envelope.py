@@ -62,7 +62,11 @@ class Envelope:
         version, _, rest = sealed.partition(".")
         key_id, _, body = rest.partition(".")
         if version != _VERSION or key_id != self.key_id:
-            raise CannotOpen(f"{place} was encrypted with another master key ({key_id or '?'})")
+            raise CannotOpen(
+                f"{place} was encrypted with another master key ({key_id or '?'}) than the one at"
+                f" hand ({self.key_id}): put that one back (keys.master, or the file"
+                " keys.master_path)"
+            )
         try:
             raw = base64.b64decode(body, validate=True)
             return self._cipher.decrypt(
