@@ -37,10 +37,12 @@ _RECEIVERS_DUE = Statement(
     " SELECT receiver FROM receivers WHERE (SELECT MIN(jobs.not_before) FROM jobs"
     " WHERE jobs.state = 'ready' AND jobs.receiver = receivers.receiver) <= :now"
 )
+# Materialized: in a subquery PostgreSQL may look for due jobs anew for each row, and claim them.
 _CLAIM_TEXT = (
-    "UPDATE jobs SET state = 'running', attempts = attempts + 1, claimed_until = :claimed_until"
-    " WHERE id IN (SELECT id FROM jobs WHERE state = 'ready' AND receiver = :receiver"
+    "WITH due AS MATERIALIZED (SELECT id FROM jobs WHERE state = 'ready' AND receiver = :receiver"
     " AND not_before <= :now ORDER BY not_before LIMIT :count{locking})"
+    " UPDATE jobs SET state = 'running', attempts = attempts + 1, claimed_until = :claimed_until"
+    " WHERE id IN (SELECT id FROM due)"
     " RETURNING id, type, receiver, payload, attempts, refusals"
 )
 _CLAIM = Statement(_CLAIM_TEXT.format(locking=""))

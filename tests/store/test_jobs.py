@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from pdp.store import jobs
+from pdp.store.database import Statement
 from pdp.store.jobs import CLAIM, JobState
 from tests.builders import NOW
 
@@ -39,6 +40,19 @@ def _states(database):
 
 def _names(found, mixed):
     return [name for job in found for name, job_id in mixed.items() if job_id == job.id]
+
+
+def test_a_claim_takes_what_there_is_room_for_whatever_plan_the_database_chooses(database):
+    with database.write() as tx:
+        for number in range(5):
+            jobs.enqueue(tx, "deliver-logout", {}, now=NOW + number * SECOND)
+        if not tx.is_sqlite:
+            # What is left looks for due jobs anew for each row of the table.
+            for way in ("hashjoin", "hashagg", "mergejoin", "sort", "material"):
+                tx.run(Statement(f"SET LOCAL enable_{way} = off"), {})
+        claimed = jobs.claim(tx, now=NOW + 9 * SECOND, count=2)
+
+    assert len(claimed) == 2
 
 
 def test_what_is_due_is_claimed_the_longest_due_first(database, mixed):
