@@ -7,12 +7,13 @@ skipped test. `setpriv --pdeathsig` makes the kernel stop a server whose test ru
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, Literal
 
@@ -158,3 +159,13 @@ def _answers_ping(url: str) -> bool:
     except redis.ConnectionError:
         return False
     return True
+
+
+@contextmanager
+def stopped(*pids: int) -> Iterator[None]:
+    """Have processes stand still for the block: their sockets stay open, and nobody answers."""
+    with ExitStack() as woken:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+            woken.callback(os.kill, pid, signal.SIGCONT)
+        yield

@@ -78,21 +78,27 @@ def test_failing_open_is_visible_while_it_never_happened():
     assert b"pdp_fail_open_total 0.0" in fresh.stdout
 
 
+def _said_by_a_process(script, folder):
+    """Run a script in a process that counts in `folder`; return what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={"PROMETHEUS_MULTIPROC_DIR": str(folder)},
+        cwd=DOCS.parents[1],
+        capture_output=True,
+        check=True,
+    )
+    return done.stdout.decode()
+
+
 def test_processes_count_together(tmp_path):
     script = "from pdp import metrics\n"
     script += "metrics.failed_open(); metrics.token_issued('refresh_token')\n"
     script += "print(metrics.exposition(()).decode())"
     for _ in range(3):
-        last = subprocess.run(
-            [sys.executable, "-c", script],
-            env={"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
-            cwd=DOCS.parents[1],
-            capture_output=True,
-            check=True,
-        )
+        last = _said_by_a_process(script, tmp_path)
 
-    assert value(last.stdout.decode(), "pdp_fail_open_total") == 3
-    assert value(last.stdout.decode(), 'pdp_tokens_issued_total{grant="refresh_token"}') == 3
+    assert value(last, "pdp_fail_open_total") == 3
+    assert value(last, 'pdp_tokens_issued_total{grant="refresh_token"}') == 3
 
 
 @pytest.mark.parametrize("begun", [b"", bytes(7)], ids=["empty", "cut short"])
@@ -103,15 +109,9 @@ def test_a_file_of_counters_that_holds_nothing_yet_is_passed_over(tmp_path, begu
     for name in ("counter_99999.db", "histogram_99999.db", "gauge_mostrecent_99999.db"):
         (tmp_path / name).write_bytes(begun)
 
-    told = subprocess.run(
-        [sys.executable, "-c", script],
-        env={"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
-        cwd=DOCS.parents[1],
-        capture_output=True,
-        check=True,
-    )
+    told = _said_by_a_process(script, tmp_path)
 
-    assert value(told.stdout.decode(), "pdp_fail_open_total") == 1
+    assert value(told, "pdp_fail_open_total") == 1
 
 
 def test_every_metric_is_documented_and_every_documented_one_exists(database):

@@ -1,11 +1,9 @@
 """A PostgreSQL that stands still keeps its sockets open: each wait for it ends all the same."""
 
-import os
-import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from datetime import timedelta
 
 import psycopg
@@ -17,6 +15,7 @@ from pdp.store import single_use
 from pdp.store.database import Database, Statement, Transaction, Value
 from pdp.store.deadline import Unanswered
 from tests.builders import NOW
+from tests.servers import stopped
 
 PID = Statement("SELECT pg_backend_pid()")
 NEVER_PREPARED = Statement("SELECT 1")
@@ -40,15 +39,6 @@ def pid_of(tx: Transaction) -> int:
     row = tx.one(PID, {})
     assert row is not None
     return int(row[0])
-
-
-@contextmanager
-def stopped(pid: int) -> Iterator[None]:
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def spend(tx: Transaction) -> bool:

@@ -2,10 +2,9 @@
 
 import asyncio
 import os
-import signal
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import timedelta
 from functools import partial
 
@@ -15,7 +14,7 @@ from pdp.store import at_once
 from pdp.store.at_once import NotAtOnce
 from pdp.store.database import Database, Statement
 from pdp.store.pipeline import MOST_OPEN, PipelineReader
-from tests.servers import free_port
+from tests.servers import free_port, stopped
 
 ECHO = Statement(
     "SELECT CAST(:value AS text), CAST(:number AS bigint), CAST(:value AS text) IS NULL"
@@ -68,15 +67,6 @@ async def ask(reader: PipelineReader, statement: Statement, **parameters):
         return await reader.host(partial(reader.one, statement, parameters))
     except NotAtOnce as no:
         return no
-
-
-@contextmanager
-def stopped(pid: int) -> Iterator[None]:
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def test_each_of_many_questions_gets_its_own_answer(postgresql_url: str):

@@ -1,10 +1,6 @@
 """Readiness says no in time, names what did not answer, and asks for nothing twice."""
 
-import os
-import signal
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +11,7 @@ from pdp.usecases.check_in_time import PromptReadiness
 from pdp.usecases.check_readiness import ORDER, Check, check_readiness, look
 from tests.builders import FrozenClock
 from tests.deployment import a_deployment
+from tests.servers import stopped
 
 SHORT = timedelta(milliseconds=200)
 LONG = timedelta(seconds=20)
@@ -40,15 +37,6 @@ def _parent(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[1])
 
 
-@contextmanager
-def _frozen(*pids: int) -> Iterator[None]:
-    with ExitStack() as woken:
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-            woken.callback(os.kill, pid, signal.SIGCONT)
-        yield
-
-
 @pytest.mark.parametrize("knew_it", [True, False], ids=["a-connection", "new-connections"])
 def test_a_postgresql_that_stands_still_is_told_in_time_and_asked_once(postgresql_url, knew_it):
     database = Database.open(postgresql_url, pool_size=4)
@@ -64,7 +52,7 @@ def test_a_postgresql_that_stands_still_is_told_in_time_and_asked_once(postgresq
         lambda: look(database, runtime.configurations, clock), within=timedelta(milliseconds=500)
     )
 
-    with _frozen(server, *([pid] if knew_it else [])):
+    with stopped(server, *([pid] if knew_it else [])):
         told = [_wrong(readiness()) for _ in range(3)]
         looking = len(_looking())
     _until_none_looks()

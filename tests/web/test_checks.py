@@ -103,6 +103,15 @@ def asking_userinfo(token: str, method: str = "GET") -> Asked:
     return environ, b""
 
 
+def counted(world: World, channel: Channel) -> int:
+    """Return how often the one decision at `channel` is recorded to have been given."""
+    world.runtime.decision_log.close()
+    with world.database.read() as tx:
+        found = decisions.recent(tx, subject_id=world.ada.subject)
+    [recorded] = [each for each in found if each.facts.channel is channel]
+    return recorded.repeats
+
+
 def is_active(told: Told | None) -> bool:
     """Tell whether an introspection, which was answered, said yes."""
     assert told is not None
@@ -153,16 +162,9 @@ def test_a_refusal_of_userinfo_is_counted_as_often_as_it_was_given(world: World)
         return [await ways.at_once(asked) for _ in range(5)]
 
     told = on_the_loop(world, work)
-    world.runtime.decision_log.close()
 
     assert [each[0] for each in told] == [401] * 5
-    with world.database.read() as tx:
-        [recorded] = [
-            each
-            for each in decisions.recent(tx, subject_id=world.ada.subject)
-            if each.facts.channel is Channel.USERINFO
-        ]
-    assert recorded.repeats == 5
+    assert counted(world, Channel.USERINFO) == 5
 
 
 def test_a_failed_authentication_is_for_a_thread_to_count_and_so_is_a_long_form(world: World):
@@ -243,15 +245,8 @@ def test_checks_are_recorded_however_they_were_answered(world: World):
         return [await ways.at_once(asked) for _ in range(3)]
 
     on_the_loop(world, work)
-    world.runtime.decision_log.close()
 
-    with world.database.read() as tx:
-        [recorded] = [
-            each
-            for each in decisions.recent(tx, subject_id=world.ada.subject)
-            if each.facts.channel is Channel.INTROSPECTION
-        ]
-    assert recorded.repeats == 3
+    assert counted(world, Channel.INTROSPECTION) == 3
 
 
 def test_after_the_end_everything_is_for_threads(world: World):

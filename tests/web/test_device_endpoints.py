@@ -20,8 +20,8 @@ JWK = generate_device_key()
 TOKEN = "a-token-for-bob"
 
 
-def _enrolled(browser: Browser, world: World, *, clock_off: timedelta = timedelta(0)):
-    """Enrol a device for bob, by the clock of the device; return the answer."""
+def _offer(world: World) -> None:
+    """Let bob enrol a device with `TOKEN`."""
     with world.database.write() as tx:
         offer_enrolment(
             tx,
@@ -31,6 +31,11 @@ def _enrolled(browser: Browser, world: World, *, clock_off: timedelta = timedelt
             actor="op",
             now=NOW,
         )
+
+
+def _enrolled(browser: Browser, world: World, *, clock_off: timedelta = timedelta(0)):
+    """Enrol a device for bob, by the clock of the device; return the answer."""
+    _offer(world)
     proof = sign_enrolment_proof(
         JWK, enrolment_token=TOKEN, issuer=ISSUER, jti="jti-0", now=NOW + clock_off
     )
@@ -91,15 +96,7 @@ def test_an_enrolment_by_a_clock_that_is_off_names_the_clock(browser: Browser, w
 
 
 def test_a_device_says_nothing_of_itself_that_is_not_its_own_to_say(browser: Browser, world: World):
-    with world.database.write() as tx:
-        offer_enrolment(
-            tx,
-            SubjectId("usr_bob"),
-            TOKEN,
-            expires_at=NOW + timedelta(minutes=5),
-            actor="op",
-            now=NOW,
-        )
+    _offer(world)
     proof = sign_enrolment_proof(JWK, enrolment_token=TOKEN, issuer=ISSUER, jti="jti-0", now=NOW)
     wished = {
         "id": world.ada.device,

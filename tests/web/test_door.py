@@ -2,8 +2,6 @@
 
 import base64
 import io
-import os
-import signal
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -15,6 +13,7 @@ from pdp.web.door import Door, is_program
 from tests.builders import NOW, FrozenClock
 from tests.deployment import a_webhook
 from tests.oidc.world import World, secret_of
+from tests.servers import stopped
 from tests.web.browser import Browser
 
 _FORM = "application/x-www-form-urlencoded"
@@ -210,11 +209,8 @@ def test_a_postgresql_that_stands_still_is_answered_503_and_when_to_come_back(
     with database.read() as tx:
         (pid,) = tx.one(Statement("SELECT pg_backend_pid()"), {}) or (0,)
 
-    os.kill(pid, signal.SIGSTOP)
-    try:
+    with stopped(pid):
         status, headers, said = through(door, dict(environ), body)
-    finally:
-        os.kill(pid, signal.SIGCONT)
     database.close()
 
     assert (status[:3], headers["Retry-After"]) == ("503", "5")

@@ -2,8 +2,6 @@
 
 import io
 import json
-import os
-import signal
 import threading
 from contextlib import closing
 from datetime import timedelta
@@ -21,6 +19,7 @@ from pdp.usecases.check_readiness import Check
 from pdp.web.management import Management
 from tests.builders import NOW, SOURCE, FrozenClock
 from tests.deployment import a_calm, a_deployment, a_runtime, ingest
+from tests.servers import stopped
 
 ALIVE = Check(name="worker", ok=True, detail="runs")
 DEAD = Check(name="worker", ok=False, detail="died", cure="look")
@@ -83,12 +82,9 @@ def test_a_postgresql_that_stands_still_is_answered_before_a_probe_gives_up(post
     with database.read() as tx:
         (pid,) = tx.one(Statement("SELECT pg_backend_pid()"), {}) or (0,)
 
-    os.kill(pid, signal.SIGSTOP)
-    try:
+    with stopped(pid):
         status, body = _get(management, "/readyz")
         again, still = _get(management, "/readyz")
-    finally:
-        os.kill(pid, signal.SIGCONT)
     for each in threading.enumerate():
         if each.name == "readiness":
             each.join(20)
