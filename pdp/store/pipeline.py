@@ -232,10 +232,11 @@ class PipelineReader:
             if isinstance(each, _Question):
                 each.fail()
         if connection is not None:
+            # First: whatever goes wrong in closing this one, another is opened.
+            self._open_later()
             self._loop.remove_reader(self._ear)
             os.close(self._ear)
             connection.close()
-            self._open_later()
 
     def _open_later(self) -> None:
         if not self._is_closed:
