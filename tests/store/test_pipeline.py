@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import timedelta
 from functools import partial
 
@@ -57,8 +57,9 @@ async def opened(reader: PipelineReader) -> None:
 
 
 async def turn() -> None:
-    """Let the loop go round, and threads have their turn."""
-    await asyncio.get_running_loop().run_in_executor(None, os.sched_yield)
+    """Let the loop go round, and threads have their turn: spinning would keep them from it."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(asyncio.Event().wait(), 0.02)
 
 
 async def ask(reader: PipelineReader, statement: Statement, **parameters):
