@@ -20,10 +20,10 @@ from pdp.cli.processes import die_with, keep_loaded
 from pdp.cli.settings_report import read_settings
 from pdp.runtime import Runtime
 from pdp.settings import Settings
-from pdp.web.checks import Checks
 from pdp.web.door import Door, is_program
 from pdp.web.front import Front, Pool
 from pdp.web.gate import Gate, slow_slots
+from pdp.web.on_the_loop import OnTheLoop
 
 _log: Final = structlog.get_logger("pdp.serve")
 
@@ -127,7 +127,7 @@ def _front() -> Front:
     return Front(
         programs=Pool("programs", door, listen.program_threads),
         pages=Pool("pages", Gate(door, slots=slow_slots(listen.threads)), listen.threads),
-        at_once=Checks(application),
+        at_once=OnTheLoop(application),
         is_program=is_program,
         largest_body=listen.max_body_bytes,
         at_end=_told()(runtime.decision_log.close),

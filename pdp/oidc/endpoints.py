@@ -146,6 +146,9 @@ def _settled(
             answer = _respond(server, request, respond)
         if answer is None:
             continue
+        if answer.status == HTTPStatus.UNAUTHORIZED:
+            # A failed authentication uses nothing up.
+            return answer
         if not request.changes or request.changes.carry_out(server.runtime.database):
             return answer
     return Answer(503, '{"error":"temporarily_unavailable"}', [*_JSON, ("Retry-After", "1")])

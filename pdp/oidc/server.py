@@ -28,7 +28,7 @@ from pdp.oidc.pkce import S256Challenge
 from pdp.oidc.remembered import RememberedDecisions
 from pdp.oidc.request import Answer, OidcRequest
 from pdp.runtime import Runtime
-from pdp.store.at_once import AtOnce, NotAtOnce, Reader
+from pdp.store.at_once import AtOnce, NotAtOnce, Reader, Writer
 from pdp.usecases.client_secrets import client_pepper
 
 
@@ -65,12 +65,12 @@ class Server(AuthorizationServer):
             extensions = [S256Challenge()] if grant is AuthorizationCodeGrant else None
             self.register_grant(bound, extensions)
 
-    def reading_at_once(self, reader: Reader) -> "Server":
-        """Return this server for checks that must not wait: what else they need is NotAtOnce."""
+    def at_once(self, reader: Reader, writer: Writer | None = None) -> "Server":
+        """Return this server for an event loop: whatever would hold it up is NotAtOnce."""
         twin = copy(self)
         twin.runtime = replace(
             self.runtime,
-            database=AtOnce(self.runtime.database.engine, reader),
+            database=AtOnce(self.runtime.database.engine, reader, writer),
             rate_limiter=_NoRateLimiter(),
         )
         return twin

@@ -1,8 +1,9 @@
-"""Reading where nothing may wait: a row or two, on the event loop itself.
+"""What may be done where nothing may wait: a row or two is read, on the event loop itself.
 
-Most checks of a token ask the database one thing. Handing each of them to a thread and back costs
-more than answering it. Whatever needs more (many questions, a change, a database that does not
-answer) is `NotAtOnce`: nothing was done, and all of it is to be done anew where it may wait.
+Most checks of a token ask the database one thing, and most tokens are issued on one change.
+Handing each of them to a thread and back costs more than answering it. Whatever needs more (many
+questions, a database that does not answer) is `NotAtOnce`: nothing was done, and all of it is to
+be done anew where it may wait.
 """
 
 import sqlite3
@@ -100,30 +101,53 @@ class _FewReadings(Reading):
         """Nothing is open."""
 
 
-class AtOnce(Database):
-    """A database as far as it can be read at once; everything else about it is NotAtOnce."""
+class Writer(Protocol):
+    """Writes for whoever runs on the event loop, which goes on meanwhile."""
 
-    def __init__(self, engine: sa.Engine, reader: Reader) -> None:
+    def single(self, work: Callable[[Transaction], T]) -> T:
+        """Do what `Database.single` does."""
+        ...
+
+    def grouped(self, work: Callable[[Transaction], T]) -> T:
+        """Do what `Database.grouped` does."""
+        ...
+
+    def close(self) -> None:
+        """Take no more."""
+        ...
+
+
+class AtOnce(Database):
+    """A database as far as the event loop may use it; everything else about it is NotAtOnce.
+
+    What changes something is the writer's, if there is one. Whatever it raises has happened, and
+    is not to be done anew.
+    """
+
+    def __init__(self, engine: sa.Engine, reader: Reader, writer: Writer | None = None) -> None:
         super().__init__(engine)
         self._reader = reader
+        self._loop_writer = writer
 
     def read(self) -> Reading:
         """Read a row or two."""
         return _FewReadings(self, self._reader)
 
     def write(self) -> NoReturn:
-        """Raise NotAtOnce: changes wait for the disk."""
+        """Raise NotAtOnce: a transaction of many statements takes its time."""
         raise NotAtOnce
 
-    def grouped(self, work: Callable[[Transaction], T]) -> NoReturn:
-        """Raise NotAtOnce, as `write` does."""
-        del work
-        raise NotAtOnce
+    def grouped(self, work: Callable[[Transaction], T]) -> T:
+        """Run a work that changes something, beside the loop."""
+        if self._loop_writer is None:
+            raise NotAtOnce
+        return self._loop_writer.grouped(work)
 
-    def single(self, work: Callable[[Transaction], T]) -> NoReturn:
-        """Raise NotAtOnce, as `write` does."""
-        del work
-        raise NotAtOnce
+    def single(self, work: Callable[[Transaction], T]) -> T:
+        """Run a work that is one statement, or a few of SQLite's."""
+        if self._loop_writer is None:
+            raise NotAtOnce
+        return self._loop_writer.single(work)
 
     def lend(self) -> NoReturn:
         """Raise NotAtOnce: a connection may have to be waited for."""

@@ -8,7 +8,7 @@ PostgreSQL goes through psycopg 3. When either is down, or says nothing: `Unavai
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from types import TracebackType
@@ -16,7 +16,6 @@ from typing import Final, TypeVar
 
 import psycopg
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
 
 from pdp.domain.errors import OutcomeUnknown, Unavailable
 from pdp.store.deadline import GRACE, CommitUnheard
@@ -24,6 +23,7 @@ from pdp.store.engine import DRIVER_ERRORS, engine_options, prepare_connections
 from pdp.store.group_commit import GroupCommit, GroupedWork
 from pdp.store.links import Link, Row, Statement, Value, link_to
 from pdp.store.outage import outage
+from pdp.store.transaction import Transaction
 from pdp.store.writer_lock import WriterLock
 
 __all__ = ["Database", "Reading", "Row", "Statement", "Transaction", "Value"]
@@ -55,105 +55,13 @@ _POSTGRESQL_DOWN: Final = (
 _ONE_STATEMENT: Final = frozenset({"40", "55", "57014"})
 
 
-class Transaction:
-    """One transaction: driver-level statements for hot paths, an ORM session for the rest.
-
-    Both run on the same connection, so a state change, its audit row and its jobs commit
-    together whichever way each was written.
-    """
-
-    __slots__ = ("_link", "_orm", "_sqlite", "is_reading")
-
-    def __init__(self, link: Link, *, sqlite: bool, reading: bool = False) -> None:
-        self._link = link
-        self._sqlite = sqlite
-        #: Whether nothing may be written: there is no transaction that would hold it together.
-        self.is_reading = reading
-        self._orm: Session | None = None
-
-    def run(self, statement: Statement, parameters: Mapping[str, Value]) -> int:
-        """Execute a change; return how many rows it touched. RuntimeError where one only reads."""
-        if self.is_reading:
-            raise RuntimeError("a change needs Database.write(), and this only reads")
-        self.flush()
-        return self._link.run(statement, parameters)
-
-    def one(self, statement: Statement, parameters: Mapping[str, Value]) -> Row | None:
-        """Return the first row, or None."""
-        self.flush()
-        return self._link.one(statement, parameters)
-
-    def all(self, statement: Statement, parameters: Mapping[str, Value]) -> list[Row]:
-        """Return every row."""
-        self.flush()
-        return self._link.all(statement, parameters)
-
-    @property
-    def orm(self) -> Session:
-        """The ORM session of this transaction, for administration; flushed, never committed."""
-        if self._orm is None:
-            self._link.begin_now()
-            self._orm = Session(bind=self._link.connection, expire_on_commit=False)
-        return self._orm
-
-    @property
-    def is_sqlite(self) -> bool:
-        """Whether this is SQLite, whose writers queue, so that no row needs a lock."""
-        return self._sqlite
-
-    def may_take_long(self) -> None:
-        """Say that what follows does: NotAtOnce where nobody may wait for it, as on a loop."""
-
-    def flush(self) -> None:
-        """Send pending ORM changes, so that driver-level statements see them."""
-        if self._orm is not None:
-            self._orm.flush()
-
-    def begin(self) -> None:
-        """Begin to write: on SQLite at once, on PostgreSQL with the first statement."""
-        self._link.begin()
-
-    def run_work(self, work: GroupedWork) -> bool:
-        """Run one work of several; False if it raised, which is kept for its caller."""
-        if not work.run(self):
-            return False
-        self.flush()
-        return True
-
-    def run_behind_savepoint(self, work: GroupedWork) -> None:
-        """Run one work of several; what it raises is kept for its caller, and undone."""
-        self._link.say("SAVEPOINT work")
-        if not self.run_work(work):
-            # After a full disk SQLite may have undone the whole transaction by itself: then
-            # there is no savepoint any more, this raises, and nobody's work is answered for.
-            self._link.say("ROLLBACK TO work")
-        self._link.say("RELEASE work")
-
-    def commit(self) -> None:
-        """Commit what both sides did."""
-        self.flush()
-        self._link.commit()
-
-    def close(self) -> None:
-        """Undo whatever is open and let go of the ORM session."""
-        try:
-            self._link.roll_back()
-        finally:
-            if self._orm is not None:
-                if not self._link.is_at_rest():
-                    # The session would ask for a rollback once more, and what it heard would
-                    # take the place of what happened.
-                    self._link.connection.invalidate()
-                self._orm.close()
-
-
 class Database:
     """Hands out transactions over one engine."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
         self.is_sqlite = engine.dialect.name == "sqlite"
-        self._group = GroupCommit(self._turn, self._commit_all)
+        self._group = GroupCommit(self.turn, self.commit_all)
         self._kept: deque[Link] = deque()
         pool = engine.pool
         if not isinstance(pool, sa.QueuePool):
@@ -195,8 +103,8 @@ class Database:
         OutcomeUnknown if the database went away while it committed.
         """
         with (
-            self._unavailable_when_down(),
-            self._turn(),
+            self.unavailable_when_down(),
+            self.turn(),
             self._link() as link,
         ):
             transaction = Transaction(link, sqlite=self.is_sqlite)
@@ -221,14 +129,18 @@ class Database:
         if not self.is_sqlite:
             with self.write() as tx:
                 return work(tx)
-        with self._unavailable_when_down():
+        with self.unavailable_when_down():
             return self._group.run(work)
 
     def single(self, work: Callable[[Transaction], T]) -> T:
         """Do the same for a work that is one statement on PostgreSQL, which commits by itself."""
         if self.is_sqlite:
             return self.grouped(work)
-        with self._unavailable_when_down(), self._link() as link:
+        return self.single_by(self.lend, work)
+
+    def single_by(self, lend: Callable[[], Link], work: Callable[[Transaction], T]) -> T:
+        """Do the same on the connection that `lend` lends, which is taken back."""
+        with self.unavailable_when_down(), self._link(lend) as link:
             try:
                 return work(Transaction(link, sqlite=False))
             except DRIVER_ERRORS as error:
@@ -241,7 +153,7 @@ class Database:
         self._drop_kept()
         self.engine.dispose()
 
-    def _commit_all(self, works: Sequence[GroupedWork]) -> None:
+    def commit_all(self, works: Sequence[GroupedWork]) -> None:
         """Run the works and commit them all, but for those that raise.
 
         Hardly ever does one raise, and a savepoint for each costs two statements and copies of
@@ -278,8 +190,8 @@ class Database:
                 part.close()
 
     @contextmanager
-    def _link(self) -> Iterator[Link]:
-        link = self.lend()
+    def _link(self, lend: Callable[[], Link] | None = None) -> Iterator[Link]:
+        link = (lend or self.lend)()
         sound = True
         try:
             yield link
@@ -302,6 +214,15 @@ class Database:
         finally:
             if link is None:
                 self._slots.release()
+        return link
+
+    def lend_at_once(self) -> Link | None:
+        """Lend a connection that is open and that nobody uses; None if there is none."""
+        if not self._slots.acquire(blocking=False):
+            return None
+        link = self._last_used()
+        if link is None:
+            self._slots.release()
         return link
 
     def take_back(self, link: Link, *, sound: bool) -> None:
@@ -328,12 +249,17 @@ class Database:
         while (link := self._last_used()) is not None:
             link.connection.close()
 
-    def _turn(self) -> AbstractContextManager[None]:
+    def turn(self) -> AbstractContextManager[None]:
         """Wait for the right to write: SQLite has one writer, PostgreSQL locks rows."""
         return nullcontext() if self._writer is None else self._writer.held()
 
+    def turn_at_once(self) -> Callable[[], None] | None:
+        """Take that right and return what gives it up; None if it would have to be waited for."""
+        return None if self._writer is None else self._writer.taken_at_once()
+
     @contextmanager
-    def _unavailable_when_down(self) -> Iterator[None]:
+    def unavailable_when_down(self) -> Iterator[None]:
+        """Say of what the driver raises within what it means."""
         try:
             yield
         except DRIVER_ERRORS as error:

@@ -8,7 +8,9 @@ whole numbers, truth values and text.
 import re
 import select
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final, NoReturn, Protocol, cast
 
 import psycopg
@@ -20,6 +22,8 @@ from pdp.store.deadline import CommitUnheard, ImpatientConnection, Unanswered
 
 Value = str | int | bool | None
 Row = Sequence[Any]
+#: Waits at one socket, for so many milliseconds; false if nothing happened there.
+Wait = Callable[[int], object]
 
 _NAMED: Final = re.compile(r":([a-z_]+)")
 _ANSWERED: Final = frozenset({pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK})
@@ -43,6 +47,18 @@ class Statement:
         self.names = tuple(dict.fromkeys(_NAMED.findall(text)))
         numbered = _NAMED.sub(lambda found: f"${self.names.index(found[1]) + 1}", text)
         self.postgresql = numbered.encode()
+
+
+class Patience(Protocol):
+    """Waits at a socket, for so many milliseconds; false if nothing happened there."""
+
+    def for_answer(self, socket: int, milliseconds: int) -> object:
+        """Wait until there is something to read."""
+        ...
+
+    def for_room_or_answer(self, socket: int, milliseconds: int) -> object:
+        """Wait until something can be sent, or read."""
+        ...
 
 
 class Link(Protocol):
@@ -190,8 +206,20 @@ class PostgresqlLink:
         answer, room_or_answer = select.poll(), select.poll()
         answer.register(driver.pgconn.socket, select.POLLIN)
         room_or_answer.register(driver.pgconn.socket, select.POLLIN | select.POLLOUT)
-        self._wait_for_answer = answer.poll
-        self._wait_for_room_or_answer = room_or_answer.poll
+        self._wait_for_answer: Wait = answer.poll
+        self._wait_for_room_or_answer: Wait = room_or_answer.poll
+
+    @contextmanager
+    def waiting_with(self, patience: Patience) -> Iterator[None]:
+        """Leave every wait to `patience` meanwhile, as on an event loop."""
+        own = self._wait_for_answer, self._wait_for_room_or_answer
+        socket = self._connection.pgconn.socket
+        self._wait_for_answer = partial(patience.for_answer, socket)
+        self._wait_for_room_or_answer = partial(patience.for_room_or_answer, socket)
+        try:
+            yield
+        finally:
+            self._wait_for_answer, self._wait_for_room_or_answer = own
 
     def run(self, statement: Statement, parameters: Mapping[str, Value]) -> int:
         """Execute a change; return how many rows it touched."""

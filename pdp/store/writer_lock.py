@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from pdp.domain.errors import Unavailable
@@ -50,6 +51,26 @@ class WriterLock:
         finally:
             self._pass_on()
 
+    def taken_at_once(self) -> Callable[[], None] | None:
+        """Take the lock and return what lets go of it; None if anybody holds it or waits for it."""
+        with self._guard:
+            if self._is_taken:
+                return None
+            self._is_taken = True
+        handle = None
+        try:
+            handle = self._try_file()
+        finally:
+            if handle is None:
+                self._pass_on()
+        return None if handle is None else partial(self._let_go, handle)
+
+    def _let_go(self, handle: int) -> None:
+        try:
+            os.close(handle)
+        finally:
+            self._pass_on()
+
     def _queue(self, deadline: float) -> None:
         with self._guard:
             if not self._is_taken:
@@ -75,17 +96,21 @@ class WriterLock:
                 self._is_taken = False
 
     def _lock_file(self, deadline: float) -> int:
+        handle = self._try_file()
+        if handle is None:
+            handle = self._at_file.wait(deadline)
+        if handle is None:
+            raise _busy()
+        return handle
+
+    def _try_file(self) -> int | None:
         handle = self._open()
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(handle)
-        else:
-            return handle
-        locked = self._at_file.wait(deadline)
-        if locked is None:
-            raise _busy()
-        return locked
+            return None
+        return handle
 
     def _open(self) -> int:
         try:

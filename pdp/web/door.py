@@ -5,7 +5,8 @@ two doors. Flask's own work on a request costs more than answering one of these 
 out of the ordinary (another method, a body without a length or over the limit, an error that was
 raised) goes through Flask, which words every error in one place.
 
-Checks of tokens may be answered on the event loop itself (`at_once`), by the same handlers.
+Tokens, and checks of them, may be answered on the event loop itself (`at_once`), by the same
+handlers.
 """
 
 from collections.abc import Callable, Iterable
@@ -21,7 +22,7 @@ from pdp.oidc.endpoints import Call
 from pdp.oidc.request import Answer
 from pdp.oidc.server import Server
 from pdp.runtime import Runtime
-from pdp.store.at_once import Reader
+from pdp.store.at_once import NotAtOnce, Reader, Writer
 from pdp.web.context import RAISED, begin, end, request_id_of
 from pdp.web.errors import caught
 from pdp.web.peer import address_of
@@ -44,16 +45,23 @@ _ENDPOINTS: Final[dict[tuple[str, str], Endpoint]] = {
 }
 #: What asks the database for a row or two, as a rule, and changes nothing.
 _CHECKS: Final = frozenset({("POST", "/introspect"), ("GET", "/userinfo"), ("POST", "/userinfo")})
+#: What changes something besides, in one go at the end.
+_ISSUES: Final = frozenset({("POST", "/token")})
 #: Bytes of one that is answered at once: no token needs more, and reading a form takes time.
-_LARGEST_CHECK: Final = 8 * 1024
+_LARGEST_AT_ONCE: Final = 8 * 1024
 _WEBHOOKS: Final = "/webhooks/"
 _WEBHOOK_ROUTE: Final = "/webhooks/<source>"
 _STATUS: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
 def is_check(method: str, path: str) -> bool:
-    """Tell whether `Door.at_once` may know the answer."""
+    """Tell whether `Door.at_once` may know the answer, and changes nothing."""
     return (method, path) in _CHECKS
+
+
+def issues(method: str, path: str) -> bool:
+    """Tell whether `Door.at_once` may know the answer, and may have to write for it."""
+    return (method, path) in _ISSUES
 
 
 def is_program(method: str, path: str) -> bool:
@@ -64,12 +72,14 @@ def is_program(method: str, path: str) -> bool:
 class Door:
     """Answers what it knows by itself, and hands everything else to the application."""
 
-    def __init__(self, app: Flask, reader: Reader | None = None) -> None:
-        """Stand before `app`; with a `reader`, checks can be answered `at_once`."""
+    def __init__(
+        self, app: Flask, reader: Reader | None = None, writer: Writer | None = None
+    ) -> None:
+        """Stand before `app`; with a `reader` and a `writer`, some can be answered `at_once`."""
         self._application = app.wsgi_app
         self._runtime: Runtime = app.extensions["pdp"]
         self._server: Server = app.extensions["pdp.server"]
-        self._at_once = None if reader is None else self._server.reading_at_once(reader)
+        self._at_once = None if reader is None else self._server.at_once(reader, writer)
         self._headers = tuple(security_headers(self._runtime.settings).items())
         self._largest = self._runtime.settings.server.max_body_bytes
         self._proxies = self._runtime.settings.server.trusted_proxies
@@ -92,15 +102,18 @@ class Door:
         return [body]
 
     def at_once(self, environ: Environ) -> tuple[int, Headers, bytes] | None:
-        """Answer a check; None for one that needs a thread, which begins anew.
+        """Answer a check or a request for tokens; None for one that needs a thread.
 
         Never waits, for whoever calls it would hold up everybody: what takes more than a row or
-        two, and whatever is raised, is left to a thread. An answer that was come to is given,
-        whatever it says: the decision behind it is counted by then.
+        two is left to a thread, which begins anew. An answer that was come to is given, whatever
+        it says: the decision behind it is counted by then. So is an error that was raised, which
+        is left in `environ` for the application to word: it may be about something written.
         """
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         length = self._length(environ, method)
-        if self._at_once is None or RAISED in environ or length is None or length > _LARGEST_CHECK:
+        if self._at_once is None or RAISED in environ:
+            return None
+        if length is None or length > _LARGEST_AT_ONCE:
             return None
         begin(environ)
         body = environ["wsgi.input"].read(length) if length else b""
@@ -108,6 +121,8 @@ class Door:
         answer = caught(work)
         if isinstance(answer, Exception):
             environ["wsgi.input"].seek(0)
+            if not isinstance(answer, NotAtOnce):
+                environ[RAISED] = answer
             return None
         end(environ, path, answer.status)
         told = answer.body.encode()

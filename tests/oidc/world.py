@@ -114,7 +114,7 @@ class World:
         self.server = Server(self.runtime)
         self.at_once = None
         if self.database.is_sqlite:
-            self.at_once = self.server.reading_at_once(SqliteReader(self.database.engine))
+            self.at_once = self.server.at_once(SqliteReader(self.database.engine))
         self.ada = signed_in(self.database)
 
     def authorize(self, client_id: str = "wiki", /, **parameters: str | None) -> Answer:

@@ -85,7 +85,7 @@ def test_works_that_were_undone_with_another_are_run_again_and_kept(sqlite_url: 
     database = Database.open(sqlite_url)
     works = [GroupedWork(work) for work in (spending("one"), refuse, spending("two"))]
 
-    database._commit_all(works)  # noqa: SLF001  the group's order is the point
+    database.commit_all(works)
 
     assert [work.answer for work in works] == [True, None, True]
     assert [type(work.failure) for work in works] == [type(None), LookupError, type(None)]
@@ -104,7 +104,7 @@ def test_orm_changes_of_one_work_survive_the_undoing_of_another(sqlite_url: str)
     refused = GroupedWork(refuse)
     also_added = GroupedWork(lambda tx: clients.add(tx, a_client("kept-too"), now=NOW))
 
-    database._commit_all([added, refused, also_added])  # noqa: SLF001  the group's order is the point
+    database.commit_all([added, refused, also_added])
 
     with database.read() as tx:
         assert set(clients.load_all(tx)) == {"kept", "kept-too"}

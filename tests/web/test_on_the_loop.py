@@ -17,8 +17,8 @@ from pdp.store.at_once import Reader
 from pdp.store.database import Database
 from pdp.store.pipeline import PipelineReader
 from pdp.usecases.register_client import disable_client
-from pdp.web.checks import Checks, reader_for
 from pdp.web.door import Door, is_check
+from pdp.web.on_the_loop import OnTheLoop, reader_for
 from tests.builders import NOW, FrozenClock
 from tests.deployment import a_calm, a_risky, ingest
 from tests.oidc.world import World
@@ -48,7 +48,7 @@ def on_the_loop(world: World, work: Callable[["OnLoop"], Coroutine[Any, Any, obj
             return readers[-1]
 
         app = Browser(world).app
-        checks = Checks(app, made)
+        checks = OnTheLoop(app, made)
         checks.start(asyncio.get_running_loop())
         try:
             await _ready(readers[0])
@@ -69,7 +69,7 @@ async def _ready(reader: Reader) -> None:
 class OnLoop:
     """One process' two ways to answer."""
 
-    def __init__(self, checks: Checks, door: Door) -> None:
+    def __init__(self, checks: OnTheLoop, door: Door) -> None:
         self.checks = checks
         self._door = door
 

@@ -1,0 +1,39 @@
+"""Writing from an event loop, on either database."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from pdp.store.aside import Aside
+from pdp.store.database import Database, Transaction
+from pdp.store.loop_commit import LoopCommit
+from pdp.store.loop_links import LoopLinks
+
+T = TypeVar("T")
+
+
+class LoopWriter:
+    """What is small is written from `loop` itself, the rest in threads beside it.
+
+    Each answers and fails as `Database` says; whoever calls one runs in a `greenlet_spawn`.
+    """
+
+    def __init__(self, database: Database, loop: asyncio.AbstractEventLoop) -> None:
+        self._database = database
+        self._aside = Aside(loop)
+        self._commit = LoopCommit(database, loop) if database.is_sqlite else None
+        self._links = LoopLinks(database, loop, self._aside)
+
+    def single(self, work: Callable[[Transaction], T]) -> T:
+        """Do what `Database.single` does."""
+        return self._links.run(work) if self._commit is None else self._commit.run(work)
+
+    def grouped(self, work: Callable[[Transaction], T]) -> T:
+        """Do what `Database.grouped` does."""
+        return self._aside.run(lambda: self._database.grouped(work))
+
+    def close(self) -> None:
+        """Take no more."""
+        if self._commit is not None:
+            self._commit.close()
+        self._aside.close()

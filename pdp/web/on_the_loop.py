@@ -1,0 +1,66 @@
+"""Tokens and checks of them on the event loop: the door's own handlers, where nobody may wait."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+from flask import Flask
+from sqlalchemy.util import greenlet_spawn
+
+from pdp.runtime import Runtime
+from pdp.store.at_once import Reader, SqliteReader
+from pdp.store.loop_writer import LoopWriter
+from pdp.store.pipeline import PipelineReader
+from pdp.web.door import Door, Environ, Headers, is_check, issues
+
+
+def reader_for(runtime: Runtime, loop: asyncio.AbstractEventLoop) -> Reader:
+    """Return what reads this runtime's database on `loop`."""
+    database = runtime.database
+    if database.is_sqlite:
+        return SqliteReader(database.engine)
+    return PipelineReader(database.engine, loop)
+
+
+class OnTheLoop:
+    """Answers what can be answered on the loop of one process, between `start` and `stop`."""
+
+    def __init__(
+        self,
+        app: Flask,
+        make_reader: Callable[[Runtime, asyncio.AbstractEventLoop], Reader] = reader_for,
+    ) -> None:
+        self._app = app
+        self._make_reader = make_reader
+        self._reader: Reader | None = None
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Open a reader and a writer, in the process that serves: neither outlives a fork."""
+        runtime: Runtime = self._app.extensions["pdp"]
+        self._reader = self._make_reader(runtime, loop)
+        self._writer = LoopWriter(runtime.database, loop)
+        self._door = Door(self._app, self._reader, self._writer)
+
+    def stop(self) -> None:
+        """Close both; every further request is a thread's."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
+            self._writer.close()
+
+    def knows(self, method: str, path: str) -> bool:
+        """Tell whether it is worth a try."""
+        return is_check(method, path) or issues(method, path)
+
+    async def answer(self, environ: Environ) -> tuple[int, Headers, bytes] | None:
+        """Return the answer; None if it is a thread's to give.
+
+        From the beginning, or of the error that was left in `environ`.
+        """
+        if self._reader is None:
+            return None
+        work = partial(self._door.at_once, environ)
+        if issues(environ["REQUEST_METHOD"], environ["PATH_INFO"]):
+            # What writes lets the loop go on meanwhile, on either database.
+            return await greenlet_spawn(work)
+        return await self._reader.host(work)
