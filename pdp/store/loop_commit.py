@@ -38,10 +38,12 @@ class _Waiting:
 class _Group:
     """Works that share a commit."""
 
-    __slots__ = ("have_run", "parts")
+    __slots__ = ("failure", "have_run", "parts")
 
     def __init__(self, parts: list[_Waiting]) -> None:
         self.parts = parts
+        #: What kept them from running, if waiting would not help.
+        self.failure: BaseException | None = None
         #: Whether all ran, and only the commit is left; else nothing has changed.
         self.have_run = False
 
@@ -106,8 +108,11 @@ class LoopCommit:
             tx = Transaction(self._opened(), sqlite=True)
             tx.begin()
             group.have_run = all(part.work.run(tx) for part in group.parts)
-        except Exception:  # noqa: BLE001  the thread meets it, too; it may wait, and says what it was
+        except DRIVER_ERRORS:
+            # The thread meets it, too: it may wait, and says what it was.
             group.have_run = False
+        except Exception as failure:  # noqa: BLE001  raised again in every request of the group
+            group.failure = failure
         if not group.have_run:
             self._undo()
         return group
@@ -115,9 +120,9 @@ class LoopCommit:
     def _opened(self) -> Link:
         if self._link is None:
             connection = self._database.engine.connect()
+            self._link = link_to(connection)
             # The loop's own: whoever else uses it would stand in the midst of a transaction.
             connection.detach()
-            self._link = link_to(connection)
             # Others that hold the file are a thread's to wait for.
             self._link.say("PRAGMA busy_timeout=0")
         return self._link
@@ -171,17 +176,22 @@ class LoopCommit:
         self._loop.call_soon_threadsafe(self._settle, group)
 
     def _commit(self, group: _Group) -> None:
-        """Commit what ran; else run it here, where it may wait, and each work may fail alone."""
-        works = [part.work for part in group.parts]
+        """Commit for all of a group; what is raised is raised again in every request of it."""
         try:
-            if group.have_run and self._link is not None:
-                self._link.commit()
-            else:
-                self._database.commit_all(works)
-        except BaseException as failure:  # noqa: BLE001  raised again in every request of the group
+            self._finish(group)
+        except BaseException as failure:  # noqa: BLE001  raised again where it belongs
             self._undo()
-            for work in works:
-                work.failure = work.failure or failure
+            for part in group.parts:
+                part.work.failure = part.work.failure or failure
+
+    def _finish(self, group: _Group) -> None:
+        """Commit what ran; else run it here, where it may wait, and each work may fail alone."""
+        if group.failure is not None:
+            raise group.failure
+        if group.have_run and self._link is not None:
+            self._link.commit()
+        else:
+            self._database.commit_all([part.work for part in group.parts])
 
     # In either: whoever has the right to write has the connection.
 

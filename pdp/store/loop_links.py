@@ -52,7 +52,7 @@ class LoopLinks:
         self._queue.append(place)
         try:
             await_(place)
-        except BaseException:
+        except asyncio.CancelledError:
             # Whoever waited is gone, perhaps with a place in hand.
             if place.done() and not place.cancelled():
                 self._leave()

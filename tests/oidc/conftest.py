@@ -1,4 +1,4 @@
-"""The world of the token side, on both databases."""
+"""The world of the token side, on both databases, answered by threads and by an event loop."""
 
 from collections.abc import Iterator
 
@@ -9,9 +9,11 @@ from tests.builders import FrozenClock
 from tests.oidc.world import World
 
 
-@pytest.fixture
-def world(database: Database, clock: FrozenClock) -> Iterator[World]:
+@pytest.fixture(params=["threads", "loop"])
+def world(
+    database: Database, clock: FrozenClock, request: pytest.FixtureRequest
+) -> Iterator[World]:
     """A deployment with clients of each kind, and ada signed in."""
-    world = World(database, clock)
+    world = World(database, clock, on_loop=request.param == "loop")
     yield world
-    world.runtime.decision_log.close()
+    world.close()

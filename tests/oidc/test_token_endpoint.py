@@ -1,6 +1,7 @@
 """Code exchange, refresh and client credentials, as clients see them, on both databases."""
 
 import base64
+from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -10,6 +11,9 @@ from joserfc.jwk import ECKey, KeySet
 
 from pdp.jose.tokens import at_hash
 from pdp.oidc import endpoints
+from pdp.oidc.endpoints import Call
+from pdp.oidc.request import Answer
+from pdp.oidc.server import Server
 from pdp.store import tokens
 from tests.oidc.world import API, CHALLENGE, REDIRECT, World, secret_of
 
@@ -218,7 +222,9 @@ def test_a_parameter_that_comes_twice_is_refused(world: World, body: bytes):
 
 
 @pytest.mark.parametrize("endpoint", [endpoints.token, endpoints.introspect, endpoints.revoke])
-def test_a_form_that_nobody_needs_so_long_is_not_read(world: World, endpoint: object):
+def test_a_form_that_nobody_needs_so_long_is_not_read(
+    world: World, endpoint: Callable[[Server, Call], Answer]
+):
     body = b"grant_type=client_credentials&token=" + b"%41" * 22_000
 
     answer = world.post_raw(endpoint, body, _basic("backup"))

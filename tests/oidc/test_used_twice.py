@@ -64,12 +64,13 @@ def test_a_second_use_of_a_refresh_token_ends_its_family_and_is_told(world: Worl
     assert _counted("pdp_refresh_reuse_detected_total") == counted + 1
 
 
+@pytest.mark.parametrize("on_loop", [False, True], ids=["threads", "loop"])
 @pytest.mark.parametrize("kind", ["code", "refresh token"])
 def test_of_32_redemptions_at_once_at_most_one_is_answered(
-    database_url: str, clock: FrozenClock, kind: str
+    database_url: str, clock: FrozenClock, kind: str, *, on_loop: bool
 ):
     database = Database.open(database_url)
-    world = World(database, clock)
+    world = World(database, clock, on_loop=on_loop)
     barrier = Barrier(AT_ONCE)
     answered = 0
 
@@ -93,7 +94,7 @@ def test_of_32_redemptions_at_once_at_most_one_is_answered(
             answered += len(granted)
 
     assert answered > 0
-    world.runtime.decision_log.close()
+    world.close()
     database.close()
 
 

@@ -25,6 +25,7 @@ from pdp.store.database import Database
 from pdp.usecases.client_secrets import client_pepper, secret_digest
 from tests.builders import NOW, FrozenClock, an_envelope
 from tests.deployment import SignedIn, a_client, a_deployment, signed_in
+from tests.oidc.loop import LoopOfProcess
 
 REDIRECT = "https://wiki.example/callback"
 API = "https://api.example"
@@ -98,6 +99,9 @@ class World:
     server: Server = field(init=False)
     ada: SignedIn = field(init=False)
     at_once: Server | None = field(init=False)
+    #: Whether tokens and checks are answered on an event loop, as `pdp serve` does.
+    on_loop: bool = False
+    loop: LoopOfProcess | None = field(init=False)
 
     def __post_init__(self) -> None:
         self.runtime = a_deployment(self.database, self.clock, *_clients())
@@ -113,9 +117,16 @@ class World:
             )
         self.server = Server(self.runtime)
         self.at_once = None
-        if self.database.is_sqlite:
+        self.loop = LoopOfProcess(self.runtime) if self.on_loop else None
+        if self.database.is_sqlite and not self.on_loop:
             self.at_once = self.server.at_once(SqliteReader(self.database.engine))
         self.ada = signed_in(self.database)
+
+    def close(self) -> None:
+        """Write what waits to be recorded, and end the loop."""
+        self.runtime.decision_log.close()
+        if self.loop is not None:
+            self.loop.close()
 
     def authorize(self, client_id: str = "wiki", /, **parameters: str | None) -> Answer:
         """Ask for a code in ada's session; raises Authlib's errors like the edge sees them."""
@@ -205,11 +216,11 @@ class World:
             authorization=f"Bearer {access_token}",
             address="192.0.2.7",
         )
-        answer = endpoints.userinfo(self.server, call)
-        self._ask_at_once(endpoints.userinfo, call, answer)
-        return _answered(answer)
+        return _answered(self._answer(endpoints.userinfo, call))
 
-    def post(self, endpoint: object, by: str | None, /, **form: str | None) -> Answered:
+    def post(
+        self, endpoint: Callable[[Server, Call], Answer], by: str | None, /, **form: str | None
+    ) -> Answered:
         """Post a form, authenticated by header; a public client names itself in the body."""
         values = {name: value for name, value in form.items() if value is not None}
         authorization = None
@@ -220,19 +231,25 @@ class World:
             authorization = "Basic " + base64.b64encode(pair.encode()).decode()
         return self.post_raw(endpoint, urlencode(values).encode(), authorization)
 
-    def post_raw(self, endpoint: object, body: bytes, authorization: str | None) -> Answered:
+    def post_raw(
+        self, endpoint: Callable[[Server, Call], Answer], body: bytes, authorization: str | None
+    ) -> Answered:
         """Post bytes to an endpoint."""
-        assert callable(endpoint)
         call = Call(
             body=body,
             content_type="application/x-www-form-urlencoded",
             authorization=authorization,
             address="192.0.2.7",
         )
+        return _answered(self._answer(endpoint, call))
+
+    def _answer(self, endpoint: Callable[[Server, Call], Answer], call: Call) -> Answer:
+        if self.loop is not None:
+            return self.loop.answer(endpoint, self.server, call)
         answer = endpoint(self.server, call)
-        if endpoint is endpoints.introspect:
-            self._ask_at_once(endpoints.introspect, call, answer)
-        return _answered(answer)
+        if endpoint in {endpoints.introspect, endpoints.userinfo}:
+            self._ask_at_once(endpoint, call, answer)
+        return answer
 
     def _ask_at_once(
         self, endpoint: Callable[[Server, Call], Answer], call: Call, answer: Answer

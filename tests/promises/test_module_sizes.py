@@ -22,6 +22,7 @@ LAST_RESORTS: Final = frozenset(
         "pdp/worker/loop.py",
         "pdp/store/decision_log.py",  # records that could not be written wait, whatever the error
         "pdp/store/group_commit.py",  # carries what was raised over to the thread it belongs to
+        "pdp/store/loop_commit.py",  # and to the request that it belongs to
     }
 )
 

@@ -23,12 +23,17 @@ Told = tuple[str, dict[str, str], bytes]
 
 def through(application: Any, environ: dict[str, Any], body: bytes) -> Told:
     """Send one request through a WSGI application."""
+    return told_by(application, an_environ(environ, body))
+
+
+def told_by(application: Any, environ: dict[str, Any]) -> Told:
+    """Hand over what a server made of a request."""
     told: list[Any] = []
 
     def start(status: str, headers: list[tuple[str, str]], _error: object = None) -> None:
         told.extend((status, dict(headers)))
 
-    answer = application(an_environ(environ, body), start)
+    answer = application(environ, start)
     return told[0], told[1], b"".join(answer)
 
 

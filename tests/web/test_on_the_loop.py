@@ -1,4 +1,4 @@
-"""Checks of tokens on the event loop say what a thread says, and leave to it what must wait."""
+"""Tokens and checks on the event loop: what a thread would say; what must wait is left to one."""
 
 import asyncio
 import os
@@ -11,19 +11,22 @@ import orjson
 import pytest
 
 from pdp.domain.access import Channel
+from pdp.domain.errors import OutcomeUnknown
 from pdp.domain.ids import ClientId
 from pdp.store import decisions, subjects
 from pdp.store.at_once import Reader
 from pdp.store.database import Database
 from pdp.store.pipeline import PipelineReader
 from pdp.usecases.register_client import disable_client
-from pdp.web.door import Door, is_check
+from pdp.web.context import RAISED
+from pdp.web.door import Door
 from pdp.web.on_the_loop import OnTheLoop, reader_for
 from tests.builders import NOW, FrozenClock
+from tests.databases import break_off_at_commit
 from tests.deployment import a_calm, a_risky, ingest
 from tests.oidc.world import World
 from tests.web.browser import Browser
-from tests.web.test_door import a_form, an_environ, basic, through
+from tests.web.test_door import a_form, an_environ, basic, through, told_by
 
 Asked = tuple[Any, bytes]
 Told = tuple[int, dict[str, str], bytes]
@@ -259,17 +262,93 @@ def test_after_the_end_everything_is_for_threads(world: World):
     assert on_the_loop(world, work) is None
 
 
+def test_tokens_are_issued_on_the_loop(world: World):
+    used = world.tokens()["refresh_token"]
+    asked = [
+        a_form("/token", basic("wiki"), grant_type="refresh_token", refresh_token=used),
+        a_form("/token", basic("backup"), grant_type="client_credentials", scope="api.read"),
+    ]
+
+    async def work(ways: OnLoop) -> object:
+        # The first of each may have a connection to open.
+        return [await ways.at_once(each) for each in asked]
+
+    for told in on_the_loop(world, work):
+        status, headers, body = told
+        issued = orjson.loads(body)
+        assert (status, headers["Cache-Control"]) == (200, "no-store")
+        assert world.introspect(issued["access_token"], "api")["active"] is True
+
+
+def test_a_refresh_token_used_twice_on_the_loop_ends_its_family(world: World):
+    used = world.tokens()["refresh_token"]
+    asked = a_form("/token", basic("wiki"), grant_type="refresh_token", refresh_token=used)
+
+    async def work(ways: OnLoop) -> object:
+        return [await ways.at_once(asked) for _ in range(2)]
+
+    first, second = on_the_loop(world, work)
+
+    assert (first[0], second[0]) == (200, 400)
+    issued = orjson.loads(first[2])
+    assert orjson.loads(second[2])["error"] == "invalid_grant"
+    assert world.introspect(issued["access_token"])["active"] is False
+
+
+def test_a_commit_that_nobody_heard_of_is_told_as_that_and_not_tried_again(
+    postgresql_url: str, clock: FrozenClock
+):
+    """A second try would find the token used up, if the commit happened, and end its family."""
+    database = Database.open(postgresql_url)
+    world = World(database, clock)
+    used = world.tokens()["refresh_token"]
+    asked = a_form("/token", basic("wiki"), grant_type="refresh_token", refresh_token=used)
+    break_off_at_commit(postgresql_url, "refresh_tokens")
+
+    async def work(ways: OnLoop) -> object:
+        environ = an_environ(*asked)
+        return await ways.checks.answer(environ), environ
+
+    answer, environ = on_the_loop(world, work)
+
+    assert answer is None
+    assert isinstance(environ[RAISED], OutcomeUnknown)
+    status, headers, _ = told_by(Door(Browser(world).app), environ)
+    assert (status, headers["Retry-After"]) == ("503 SERVICE UNAVAILABLE", "5")
+    world.close()
+    database.close()
+
+
+def test_a_configuration_that_moved_is_for_a_thread_to_load_before_a_token_is_issued(world: World):
+    asked = a_form("/token", basic("backup"), grant_type="client_credentials", scope="api.read")
+
+    async def work(ways: OnLoop) -> object:
+        with world.database.write() as tx:
+            disable_client(tx, ClientId("other"), actor="test", now=NOW)
+        return await ways.both(asked), await ways.at_once(asked)
+
+    (at_once, in_a_thread), afterwards = on_the_loop(world, work)
+
+    assert at_once is None
+    assert in_a_thread[0] == 200
+    assert afterwards is not None
+
+
 @pytest.mark.parametrize(
     ("method", "path", "known"),
     [
         ("POST", "/introspect", True),
         ("GET", "/userinfo", True),
         ("POST", "/userinfo", True),
+        ("POST", "/token", True),
         ("GET", "/introspect", False),
-        ("POST", "/token", False),
+        ("GET", "/token", False),
+        ("POST", "/revoke", False),
         ("POST", "/webhooks/edr", False),
         ("GET", "/signin", False),
     ],
 )
-def test_only_checks_are_tried_at_once(method: str, path: str, *, known: bool):
-    assert is_check(method, path) is known
+def test_only_tokens_and_checks_are_tried_on_the_loop(
+    world: World, method: str, path: str, *, known: bool
+):
+    assert OnTheLoop(Browser(world).app).knows(method, path) is known
