@@ -124,7 +124,7 @@ class ServerSettings(Section):
     threads: Annotated[int, Field(ge=1, le=64)] = 16
     """Threads of each process for pages; passwords that are checked may hold three quarters."""
     program_threads: Annotated[int, Field(ge=1, le=64)] = 3
-    """Threads of each process for tokens, introspection and webhooks."""
+    """Threads of each process for webhooks, and for what the event loop leaves to them."""
     management_host: str = "127.0.0.1"
     """Address of `/livez`, `/readyz` and `/metrics`; keep it off the internet."""
     management_port: Port = 8081
