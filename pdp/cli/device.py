@@ -23,7 +23,12 @@ from pdp.runtime import Runtime
 from pdp.store import device_keys, device_names, devices, subjects, tasks
 from pdp.store.database import Transaction
 from pdp.store.devices import StoredDevice
-from pdp.usecases.administer_device import block_device, override_device, unblock_device
+from pdp.usecases.administer_device import (
+    block_device,
+    override_device,
+    share_device,
+    unblock_device,
+)
 from pdp.usecases.device_history import Moment, device_history
 from pdp.usecases.offer_enrolment import offer_enrolment
 from pdp.usecases.reassess_device import assessment_at
@@ -209,6 +214,38 @@ def override(
         ),
     )
     say(f"{device_id} is {assessment.status.value} until {end.isoformat()}")
+
+
+@device.command()
+@click.argument("device_id", metavar="ID")
+@pass_runtime
+def share(runtime: Runtime, device_id: str) -> None:
+    """Count the device ID for everybody who signs in on it, as a kiosk's."""
+    _share(runtime, device_id, shared=True)
+    say(f"{device_id} is shared: it counts for everybody who signs in on it")
+
+
+@device.command()
+@click.argument("device_id", metavar="ID")
+@pass_runtime
+def unshare(runtime: Runtime, device_id: str) -> None:
+    """Count the device ID for its owner alone again."""
+    _share(runtime, device_id, shared=False)
+    say(f"{device_id} is not shared: for anybody but its owner it is unknown within seconds")
+
+
+def _share(runtime: Runtime, device_id: str, *, shared: bool) -> None:
+    _administer(
+        runtime,
+        lambda tx, now: share_device(
+            tx,
+            DeviceId(device_id),
+            runtime.configurations.current(tx).rules,
+            shared=shared,
+            actor=actor(),
+            now=now,
+        ),
+    )
 
 
 def _named(tx: Transaction, name: str) -> StoredDevice | None:

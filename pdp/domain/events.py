@@ -45,6 +45,8 @@ class Action(StrEnum):
     DEVICE_BLOCKED = "device.blocked"
     DEVICE_UNBLOCKED = "device.unblocked"
     DEVICE_OVERRIDDEN = "device.overridden"
+    DEVICE_SHARED = "device.shared"
+    DEVICE_UNSHARED = "device.unshared"
     TASK_OPENED = "task.opened"
     TASK_CLOSED = "task.closed"
     DOCUMENT_ACTIVATED = "document.activated"

@@ -1,4 +1,4 @@
-"""An administrator's word about a device: blocked, unblocked, or counted as compliant a while."""
+"""An administrator's word about a device: blocked or not, shared or not, or compliant a while."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -60,6 +60,22 @@ def override_device(
     device = replace(before.device, override=Override(until=until, reason=reason, by=actor))
     detail: dict[str, object] = {"reason": reason, "until": until.isoformat()}
     _tell(tx, device_id, Action.DEVICE_OVERRIDDEN, detail, actor=actor, now=now)
+    return reassess_device(tx, before, device, rules, _here(now), actor=actor, now=now)
+
+
+def share_device(
+    tx: Transaction, device_id: DeviceId, rules: Rules, *, shared: bool, actor: str, now: datetime
+) -> Assessment:
+    """Let a device count for everybody who signs in on it, or for its owner alone again.
+
+    NotFound if there is none, InvalidTransition if it is so already.
+    """
+    before = _locked(tx, device_id)
+    if before.device.shared is shared:
+        raise InvalidTransition(f"device {device_id} is {'' if shared else 'not '}shared")
+    device = replace(before.device, shared=shared)
+    action = Action.DEVICE_SHARED if shared else Action.DEVICE_UNSHARED
+    _tell(tx, device_id, action, {}, actor=actor, now=now)
     return reassess_device(tx, before, device, rules, _here(now), actor=actor, now=now)
 
 

@@ -431,6 +431,14 @@ def test_a_device_is_blocked_overridden_and_shown_with_its_story(shell, ada):
     assert shell.result("device", "list")[0]["blocked"] is False
 
 
+def test_a_device_is_shared_and_given_back(shell, ada):
+    assert "for everybody" in shell.told("device", "share", ada)
+    assert shell.result("device", "show", ada)["shared"] is True
+    assert "is shared" in shell.refused("device", "share", ada)
+    assert "unknown" in shell.told("device", "unshare", ada)
+    assert shell.result("device", "show", ada)["shared"] is False
+
+
 def test_names_from_strangers_do_not_drive_the_terminal(shell, ada):
     told = shell.told("device", "list")
 

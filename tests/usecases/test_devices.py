@@ -5,14 +5,22 @@ from datetime import timedelta
 
 import pytest
 
+from pdp.domain.access import Strength
 from pdp.domain.compliance import Compliance
 from pdp.domain.errors import Conflict, InvalidTransition, NotFound
 from pdp.domain.ids import DeviceId, SubjectId
 from pdp.domain.signal import ACTIVE_THREAT, DeviceName, NameKind
 from pdp.store import device_keys, devices, subjects
 from pdp.store.database import Database, Statement
-from pdp.usecases.administer_device import block_device, override_device, unblock_device
+from pdp.store.standings import standing_of_subject
+from pdp.usecases.administer_device import (
+    block_device,
+    override_device,
+    share_device,
+    unblock_device,
+)
 from pdp.usecases.enrol_device import Credential, Enrolled, EnrolmentRefused, enrol_device
+from pdp.usecases.gather_facts import device_facts
 from pdp.usecases.reassess_device import assessment_at
 from tests.builders import NOW, a_subject
 from tests.deployment import RULES, SERIAL, a_calm, a_risky, a_signal, ingest, the_device
@@ -224,6 +232,36 @@ def test_an_override_counts_until_it_ends_and_not_against_an_active_threat(datab
     threat = a_risky("evt-2", NOW + timedelta(seconds=1), category=ACTIVE_THREAT)
     ingest(database, threat)
     assert the_device(database).assessment.status is Compliance.NOT_COMPLIANT
+
+
+def test_a_shared_device_is_everybody_s_until_it_is_not(people):
+    database = people
+    ingest(database, a_calm())
+    device = the_device(database).device.id
+
+    def share(*, shared: bool) -> None:
+        with database.write() as tx:
+            share_device(tx, device, RULES, shared=shared, actor="op", now=NOW)
+
+    def is_known_to_a_stranger() -> bool:
+        with database.read() as tx:
+            standing = standing_of_subject(tx, SubjectId("usr_grace"), device)
+            assert standing is not None
+            facts = device_facts(
+                tx, standing.device, standing.subject, Strength.STRONG, rules=RULES, now=NOW
+            )
+        return facts.id == device
+
+    assert not is_known_to_a_stranger()
+    share(shared=True)
+    assert is_known_to_a_stranger()
+    with pytest.raises(InvalidTransition, match="is shared"):
+        share(shared=True)
+    share(shared=False)
+    assert not is_known_to_a_stranger()
+    with pytest.raises(InvalidTransition, match="is not shared"):
+        share(shared=False)
+    assert {"device.shared", "device.unshared"} <= set(_actions(database, device))
 
 
 def test_what_makes_no_sense_is_refused(database):
