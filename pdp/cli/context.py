@@ -25,7 +25,7 @@ def opened_runtime() -> Iterator[Runtime]:
     runtime = built_runtime(read_settings())
     try:
         yield runtime
-    except sa.exc.OperationalError as error:
+    except sa.exc.DatabaseError as error:
         raise _down(error) from error
     finally:
         runtime.close()
@@ -46,11 +46,16 @@ def check_schema(runtime: Runtime) -> None:
     """Fail, naming the cure, unless the database has the schema of this program."""
     try:
         schema.check(runtime.database.engine)
-    except sa.exc.OperationalError as error:
+    except sa.exc.DatabaseError as error:
         raise _down(error) from error
 
 
-def _down(error: Exception) -> Unexpected:
+def _down(error: sa.exc.DatabaseError) -> Unexpected:
+    """Say what an outage means; raise the error if it is a mistake in our SQL."""
+    # SQLite says so of a file that is no database, or is damaged.
+    is_no_database = type(error) is sa.exc.DatabaseError
+    if not (is_no_database or isinstance(error, sa.exc.OperationalError)):
+        raise error
     return Unexpected(f"{outage(error)}: {cure(error)} (`pdp config show`)")
 
 
