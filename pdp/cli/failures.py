@@ -11,10 +11,23 @@ import structlog
 
 from pdp import logs
 from pdp.cli.invocation import Output, current
-from pdp.domain.errors import DomainError, OutcomeUnknown, Unavailable
+from pdp.domain.errors import DomainError, NotFound, OutcomeUnknown, Unavailable
 from pdp.policy.errors import MalformedPolicy
 
 _log: Final = structlog.get_logger(__name__)
+
+#: What lists the things that can be named, by their kind.
+_LISTED_BY: Final = {
+    "client": "pdp client list",
+    "decision": "pdp decision list",
+    "device": "pdp device list",
+    "device or help code": "pdp device list",
+    "job": "pdp job list",
+    "key": "pdp keys list",
+    "session": "pdp session list",
+    "source": "pdp source list",
+    "user": "pdp user list",
+}
 
 
 class Failed(click.ClickException):
@@ -71,4 +84,6 @@ def failure_of(error: DomainError) -> Failed:
         return Unexpected(f"{error}: look whether it was done before you try again")
     if isinstance(error, Unavailable):
         return Unexpected(f"{error}: nothing was changed, try again")
+    if isinstance(error, NotFound) and error.kind in _LISTED_BY:
+        return Failed(f"{error}: see `{_LISTED_BY[error.kind]}`")
     return Failed(str(error))

@@ -11,7 +11,7 @@ from pdp.domain.errors import NotFound, OutcomeUnknown, Unavailable
     [
         (Unavailable("gone"), 1, "gone: nothing was changed, try again"),
         (OutcomeUnknown("gone"), 1, "gone: look whether it was done before you try again"),
-        (NotFound("device", "dev_1"), 2, "no device 'dev_1'"),
+        (NotFound("device", "dev_1"), 2, "no device 'dev_1': see `pdp device list`"),
     ],
     ids=lambda case: type(case).__name__,
 )
