@@ -21,6 +21,7 @@ from pdp.domain.subject import UNPRINTABLE
 
 Record = Mapping[str, object]
 
+_UNITS: Final = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 _WORDS: Final = {None: "-", True: "yes", False: "no"}
 
 
@@ -111,6 +112,8 @@ def _aligned(lines: Sequence[Sequence[str]]) -> Iterable[str]:
 
 
 def _cell(value: object) -> str:
+    if isinstance(value, timedelta):
+        return as_setting(value)
     told = plain(value)
     if told is None or told is True or told is False:
         return _WORDS[told]
@@ -121,6 +124,14 @@ def _cell(value: object) -> str:
             return ", ".join(f"{name}={_cell(member)}" for name, member in told.items()) or "-"
         case _:
             return printable(str(told))
+
+
+def as_setting(duration: timedelta) -> str:
+    """Return a duration as settings and options take it: `8h`, `90s`."""
+    seconds = int(duration.total_seconds())
+    fits = (pair for pair in _UNITS if seconds >= pair[1] and seconds % pair[1] == 0)
+    unit, size = next(fits, ("s", 1))
+    return f"{seconds // size}{unit}"
 
 
 def printable(text: str) -> str:

@@ -564,10 +564,10 @@ def test_results_are_written_in_three_ways(shell):
 def test_a_file_that_is_no_database_is_one_line_with_the_cure(shell, command):
     (shell.folder / "var" / "pratique.db").write_bytes(b"no database, and never was one" * 200)
 
-    assert shell.refused(*command.split(), code=1).splitlines() == [
-        "Error: the database says: file is not a database:"
-        " mend what it says, or database.url (`pdp config show`)"
-    ]
+    said = shell.refused(*command.split(), code=1).splitlines()
+
+    assert len(said) == 1
+    assert "file is not a database: mend what it says, or database.url" in said[0]
 
 
 def test_a_database_that_is_down_is_one_line(shell):
