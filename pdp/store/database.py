@@ -18,11 +18,12 @@ import psycopg
 import sqlalchemy as sa
 
 from pdp.domain.errors import OutcomeUnknown, Unavailable
-from pdp.store.deadline import GRACE, CommitUnheard
+from pdp.store.deadline import GRACE, CommitUnheard, is_silence
 from pdp.store.engine import DRIVER_ERRORS, engine_options, prepare_connections
 from pdp.store.group_commit import GroupCommit, GroupedWork
 from pdp.store.links import Link, Row, Statement, Value, link_to
 from pdp.store.outage import outage
+from pdp.store.silence import Silence
 from pdp.store.transaction import Transaction
 from pdp.store.writer_lock import WriterLock
 
@@ -67,6 +68,7 @@ class Database:
         if not isinstance(pool, sa.QueuePool):
             raise TypeError(f"the engine needs a pool of bounded size, not {type(pool).__name__}")
         self._slots = threading.BoundedSemaphore(pool.size())
+        self._silence = Silence()
         self._patience = pool.timeout()
         self._writer = (
             WriterLock(f"{engine.url.database}.lock", timedelta(seconds=self._patience))
@@ -202,10 +204,13 @@ class Database:
             self.take_back(link, sound=sound)
 
     def lend(self) -> Link:
-        """Lend a connection; the last used comes first. Raises Unavailable if all are in use.
+        """Lend a connection; the last used comes first.
 
-        Checking one out of the engine's pool and in again costs more than a read.
+        Checking one out of the engine's pool and in again costs more than a read. Unavailable if
+        all are in use, or if the database is known to say nothing.
         """
+        if self._silence.is_on and not self._silence.may_ask():
+            raise Unavailable("the database does not answer (no answer in time)")
         if not self._slots.acquire(timeout=self._patience):
             raise Unavailable("every database connection is in use")
         link = None
@@ -233,6 +238,8 @@ class Database:
         try:
             if sound and link.is_at_rest():
                 self._kept.append(link)
+                if self._silence.is_on:
+                    self._silence.end()
             else:
                 link.connection.invalidate()
                 link.connection.close()
@@ -279,6 +286,10 @@ class Database:
     def _raise_if_ours(self, error: BaseException | None) -> None:
         """Raise what is a mistake in our SQL; drop connections that the outage broke."""
         if isinstance(error, _POSTGRESQL_DOWN):
+            if is_silence(error):
+                self._silence.begin()
+            else:
+                self._silence.end()
             state = error.sqlstate or ""
             if not {state, state[:2]} & _ONE_STATEMENT:
                 self._drop_kept()

@@ -30,6 +30,13 @@ class CommitUnheard(psycopg.OperationalError):
         super().__init__("the database did not say whether it committed")
 
 
+def is_silence(error: psycopg.Error) -> bool:
+    """Tell whether nothing was heard of the server, as against words or a broken connection."""
+    return isinstance(error, Unanswered | psycopg.errors.ConnectionTimeout) or isinstance(
+        error.__cause__, Unanswered
+    )
+
+
 class ImpatientConnection(psycopg.Connection[Any]):
     """A connection that waits for an answer for `patience` at the longest."""
 
