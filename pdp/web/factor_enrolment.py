@@ -139,11 +139,15 @@ def renew_codes() -> Response:
                 assert_never(outcome)
 
 
-def refused(why: ChangeRefused, *, after: str) -> Response:
-    """Send a person where the reason for the refusal can be mended, and on to `after` then."""
+def refused(why: ChangeRefused, *, after: str, waiting: str | None = None) -> Response:
+    """Send a person where the reason for the refusal can be mended, and on to `after` then.
+
+    `waiting` is the authorization request that is carried along, if it is not in the query.
+    """
     match why:
         case ChangeRefused.NOT_FRESH | ChangeRefused.NEEDS_FACTOR:
-            return see_other(url_for("fresh.sign_in", after=after, waiting=_waiting()))
+            waiting = waiting or _waiting()
+            return see_other(url_for("fresh.sign_in", after=after, waiting=waiting))
         case ChangeRefused.DEVICE_NOT_COMPLIANT:
             return problem_page("forbidden", 403)
         case _:

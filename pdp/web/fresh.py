@@ -114,7 +114,10 @@ def _again(
 
 
 def _go_on(after: str) -> Response:
-    return see_other(url_for(_NEXT.get(after, "account.show"), waiting=request.args.get("waiting")))
+    waiting = request.args.get("waiting")
+    if after == "password" and waiting:
+        return see_other(url_for("password.forced", request_id=waiting))
+    return see_other(url_for(_NEXT.get(after, "account.show"), waiting=waiting))
 
 
 def _page(

@@ -67,7 +67,7 @@ def submit(request_id: str | None = None) -> Response:
                 visit.new_session = outcome.cookie
                 return visit.finish(_done(request_id))
             case ChangeRefused():
-                return visit.finish(refused(outcome, after="password"))
+                return visit.finish(refused(outcome, after="password", waiting=request_id))
             case Refused():
                 return visit.finish(_page(visit, live, request_id, "current-wrong", 401))
             case PasswordRefused():

@@ -16,7 +16,7 @@ from pdp.usecases.second_factor import secret_place
 from tests.builders import NOW
 from tests.deployment import a_calm, a_risky, a_signal, ingest
 from tests.oidc.world import REDIRECT, a_confidential_client
-from tests.web.browser import PASSWORD, Browser, a_person, authorize_query
+from tests.web.browser import PASSWORD, Browser, a_person, an_authenticator, authorize_query
 
 
 def signed_in(browser: Browser) -> None:
@@ -351,6 +351,26 @@ def test_a_password_that_must_be_changed_is_changed_before_anything_else(browser
         page, current_password=PASSWORD, new_password="another quiet walk, this time uphill"
     )
     assert "code" in done.answer
+
+
+def test_a_password_changed_behind_a_second_factor_goes_on_to_the_application(browser: Browser):
+    world = browser.world
+    with world.database.write() as tx:
+        hashed = world.runtime.passwords.hash(PASSWORD)
+        assert isinstance(hashed, str)
+        bob = subjects.find(tx, "bob")
+        assert bob is not None
+        subjects.set_password(tx, bob.id, hashed, must_change=True, now=NOW)
+    code = an_authenticator(world, bob.id).code
+    page = browser.sign_in(browser.authorize())
+    new = "another quiet walk, this time uphill"
+
+    asked = browser.submit(page, current_password=PASSWORD, new_password=new)
+    assert asked.path == "/account/confirm/password"
+    back = browser.submit(asked, code=code)
+    assert back.path == page.path
+
+    assert "code" in browser.submit(back, current_password=PASSWORD, new_password=new).answer
 
 
 def test_a_risky_device_lands_on_the_page_that_goes_on_by_itself(browser: Browser):
