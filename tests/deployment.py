@@ -25,7 +25,7 @@ from pdp.jose.keys import SigningKey, generate
 from pdp.outbound.client import Outbound
 from pdp.policy.defaults import POLICIES_FILE, RULES_FILE, default_policies, default_rules
 from pdp.runtime import Runtime
-from pdp.settings import KeySettings, OutboundSettings, Settings
+from pdp.settings import KeySettings, OutboundSettings, ServerSettings, Settings
 from pdp.store import (
     clients,
     devices,
@@ -116,6 +116,8 @@ def a_runtime(database: Database, clock: FrozenClock) -> Runtime:
         issuer="https://id.example.org",
         keys=KeySettings(master=SecretStr(new_master_key())),
         outbound=outbound,
+        # Nobody's address in the world: whoever needs a proxy comes from there.
+        server=ServerSettings(trusted_proxies=(ip_network("192.0.2.250/32"),)),
     )
     envelope = an_envelope()
     return Runtime(

@@ -1,12 +1,12 @@
 """The edge's view of process and request: the one reader of Flask's application context.
 
-Every request has an id: the proxy's `X-Request-ID` where it is a sane one, else ours. It stands
+Every request has an id: a trusted proxy's `X-Request-ID` if it is a sane one, else ours. It stands
 in every log line of the request, on its answer, and on the page that tells of an error.
 """
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 import structlog
@@ -21,7 +21,8 @@ from pdp import logs, metrics
 from pdp.clock import new_id
 from pdp.oidc.server import Server
 from pdp.runtime import Runtime
-from pdp.web.peer import address_of
+from pdp.settings import Network
+from pdp.web.peer import address_of, is_trusted_proxy
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -60,12 +61,16 @@ def request_id_of(environ: Mapping[str, Any]) -> str:
     return cast("str", environ[_ID])
 
 
-def begin(environ: dict[str, Any]) -> None:
-    """Give a request its id, and begin to time it; both stay when it is begun anew."""
+def begin(environ: dict[str, Any], trusted: Sequence[Network]) -> None:
+    """Give a request its id, and begin to time it; both stay when it is begun anew.
+
+    A stranger's id is not taken, or he could make his lines look like somebody else's.
+    """
     identifier = environ.get(_ID)
     if identifier is None:
         theirs = environ.get("HTTP_X_REQUEST_ID", "")
-        identifier = theirs if _SANE_ID.match(theirs) else new_id("req")
+        is_sane = _SANE_ID.match(theirs) and is_trusted_proxy(environ.get("REMOTE_ADDR"), trusted)
+        identifier = theirs if is_sane else new_id("req")
         environ[_ID] = identifier
         environ[_STARTED] = time.perf_counter()
     logs.begin_request(identifier)
@@ -107,7 +112,7 @@ def register(app: Flask) -> None:
     @app.before_request
     def _begin() -> None:
         if _ID not in request.environ:
-            begin(request.environ)
+            begin(request.environ, runtime().settings.server.trusted_proxies)
         raised = request.environ.get(RAISED)
         if isinstance(raised, Exception):
             raise raised

@@ -91,7 +91,7 @@ class Door:
         length = self._length(environ, method)
         if length is None or RAISED in environ or not is_program(method, path):
             return self._application(environ, start_response)
-        begin(environ)
+        begin(environ, self._proxies)
         answer = caught(partial(self._answer, environ, endpoint, length))
         if isinstance(answer, Exception):
             environ[RAISED] = answer
@@ -115,7 +115,7 @@ class Door:
             return None
         if length is None or length > _LARGEST_AT_ONCE:
             return None
-        begin(environ)
+        begin(environ, self._proxies)
         body = environ["wsgi.input"].read(length) if length else b""
         work = partial(_ENDPOINTS[method, path], self._at_once, self._call(environ, body))
         answer = caught(work)

@@ -40,6 +40,14 @@ def test_a_sane_id_of_the_proxy_is_kept(app):
     assert response.text.startswith("0b5f7e8a")
 
 
+def test_a_stranger_s_id_is_replaced(app):
+    answer = app.test_client().get(
+        "/", headers={"X-Request-ID": "id-of-somebody"}, environ_base={"REMOTE_ADDR": "192.0.2.7"}
+    )
+
+    assert answer.headers["X-Request-ID"].startswith("req_")
+
+
 @pytest.mark.parametrize(
     "odd", ["", "short", "a" * 37, "with space", "semi;colon", "<script>", "é" * 9]
 )
@@ -74,7 +82,7 @@ def test_refused_requests_are_logged_by_pattern_and_not_by_path(app):
 @pytest.mark.parametrize(("status", "told"), [(400, "dec_1"), (503, None)])
 def test_the_line_of_a_refusal_names_client_and_decision_unless_nothing_was_kept(status, told):
     environ = {"REQUEST_METHOD": "POST"}
-    begin(environ)
+    begin(environ, ())
     logs.note("client", "wiki")
     logs.note("decision", "dec_1")
     with structlog.testing.capture_logs() as lines:

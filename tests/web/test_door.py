@@ -46,7 +46,7 @@ def an_environ(environ: dict[str, Any], body: bytes) -> dict[str, Any]:
         "SERVER_NAME": "id.example.org",
         "SERVER_PORT": "443",
         "SERVER_PROTOCOL": "HTTP/1.1",
-        "REMOTE_ADDR": "192.0.2.9",
+        "REMOTE_ADDR": A_PROXY,
         "CONTENT_LENGTH": str(len(body)),
         "wsgi.url_scheme": "https",
         "wsgi.input": io.BytesIO(body),
@@ -63,6 +63,8 @@ def basic(client_id: str) -> str:
     return "Basic " + base64.b64encode(f"{client_id}:{secret_of(client_id)}".encode()).decode()
 
 
+#: Whose word about a request's id is taken.
+A_PROXY = "192.0.2.250"
 BACKUP = basic("backup")
 
 
