@@ -18,7 +18,7 @@ from pdp.oidc.request import OidcRequest
 from pdp.policy.condition import earliest
 from pdp.store import tokens
 from pdp.store.decision_log import DecisionLog
-from pdp.store.standings import check_token
+from pdp.store.standings import check_token, marks_of_token
 from pdp.usecases.decide_access import (
     Judged,
     count_again,
@@ -103,15 +103,17 @@ def decide_on_token(
     """
     scopes = tuple(str(claims.get("scope", "")).split())
     jti = str(claims["jti"])
-    grant_id = claims.get("gid")
-    check = check_token(request.tx, jti, None if grant_id is None else GrantId(str(grant_id)))
+    grant_id = None if "gid" not in claims else GrantId(str(claims["gid"]))
+    known = issuer.decided.find((jti, channel), request.now)
+    if known is not None and _still_holds(request, known, jti, grant_id):
+        decision_id = log.count(known.log_key)
+        if decision_id is not None:
+            count_again(known.judged, decision_id)
+            return known.judged, scopes
+    check = check_token(request.tx, jti, grant_id)
     request.confirm(check.generation)
     if check.revoked:
         return None
-    known = issuer.decided.find((jti, channel), check.row, request.now)
-    if known is not None and (decision_id := log.count(known.log_key)) is not None:
-        count_again(known.judged, decision_id)
-        return known.judged, scopes
     held = check.held()
     if grant_id is None:
         judged = _judge_machine(request, claims, channel, scopes)
@@ -134,8 +136,17 @@ def decide_on_token(
     ):
         ends = None if held is None else held.grant.expires_at
         until = earliest((ends, judged.decision.valid_until))
-        issuer.decided.keep((jti, channel), Remembered(check.row, judged, until, key))
+        issuer.decided.keep((jti, channel), Remembered(check.marks, judged, until, key))
     return judged, scopes
+
+
+def _still_holds(
+    request: OidcRequest, known: Remembered, jti: str, grant_id: GrantId | None
+) -> bool:
+    """Tell whether nothing has moved that a remembered decision rests on."""
+    marks = marks_of_token(request.tx, jti, grant_id)
+    request.confirm(marks.generation)
+    return marks == known.marks
 
 
 def _judge_machine(

@@ -1,7 +1,7 @@
-"""Decisions on access tokens, remembered with the very rows that they were taken on.
+"""Decisions on access tokens, remembered with the marks of the rows that they were taken on.
 
-The rows are read anew for each check. Where every column is what it was, the policies in force
-among them, and the decision said that it still holds, deciding again could only say the same
+The marks are read anew for each check. Where all are what they were, the policies in force among
+them, and the decision said that it still holds, deciding again could only say the same
 (`test_a_decision_stands_until_it_said`): it is spared, not the question.
 """
 
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pdp.domain.access import Channel
-from pdp.store.database import Row
 from pdp.store.decision_log import Key as LogKey
+from pdp.store.standings import TokenMarks
 from pdp.usecases.decide_access import Judged
 
 Key = tuple[str, Channel]
@@ -20,9 +20,9 @@ Key = tuple[str, Channel]
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """A decision, the row it rests on, when it ends (UTC), and where its repeats are counted."""
+    """A decision, marks of what it rests on, its end (UTC), and where its repeats are counted."""
 
-    row: Row
+    marks: TokenMarks
     judged: Judged
     until: datetime | None
     log_key: LogKey
@@ -38,13 +38,13 @@ class RememberedDecisions:
         self._lock = threading.Lock()
         self._decisions: OrderedDict[Key, Remembered] = OrderedDict()
 
-    def find(self, key: Key, row: Row, now: datetime) -> Remembered | None:
-        """Return what was decided on exactly this row, if it still holds."""
+    def find(self, key: Key, now: datetime) -> Remembered | None:
+        """Return what was decided, if that holds as long as nothing has moved."""
         with self._lock:
             known = self._decisions.get(key)
             if known is not None:
                 self._decisions.move_to_end(key)
-        if known is None or known.row != row:
+        if known is None:
             return None
         return known if known.until is None or now < known.until else None
 

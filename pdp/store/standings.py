@@ -59,6 +59,15 @@ _OF_TOKEN = Statement(
     f" {HELD_COLUMNS} FROM {CONFIGURATION} LEFT JOIN grants g ON g.id = :grant_id{HELD_JOINS}"
     f" WHERE {CONFIGURATION_ROW}"
 )
+#: Of the row above, what moves whenever anything does that a decision on it could see: the places
+#: of the columns of `_MARKS_OF_TOKEN`, in its order.
+_MARKS: Final = (0, 1, 2, 15, 16, 17, 20, 21, 22, 32)
+_MARKS_OF_TOKEN = Statement(
+    "SELECT c.value, EXISTS (SELECT 1 FROM revoked_tokens WHERE jti = :jti),"  # noqa: S608  columns are ours
+    " g.id, g.expires_at, g.revoked_at, s.id, s.epoch, s.disabled_at, d.id, d.epoch"
+    f" FROM {CONFIGURATION} LEFT JOIN grants g ON g.id = :grant_id{HELD_JOINS}"
+    f" WHERE {CONFIGURATION_ROW}"
+)
 _OF_SUBJECT = Statement(
     f"SELECT {_STANDING_COLUMNS} FROM subjects s"  # noqa: S608  columns are ours
     " LEFT JOIN devices d ON d.id = :device_id WHERE s.id = :subject_id"
@@ -107,10 +116,32 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class TokenCheck:
-    """What stands behind an access token: the row as read, so that it can be compared."""
+class TokenMarks:
+    """Marks of what stands behind an access token: equal ones stand for equal decisions.
+
+    The generation of the configuration, and the epochs of person and device, which move whenever
+    anything changes that a decision looks at, but for the time (DECISIONS 19); and what can
+    happen to token and grant.
+    """
 
     row: Row
+
+    @property
+    def generation(self) -> int:
+        """The configuration's generation."""
+        return int(self.row[0])
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCheck:
+    """What stands behind an access token, as read."""
+
+    row: Row
+
+    @property
+    def marks(self) -> TokenMarks:
+        """What `marks_of_token` would have read."""
+        return TokenMarks(tuple([self.row[place] for place in _MARKS]))
 
     @property
     def generation(self) -> int:
@@ -139,6 +170,14 @@ def check_token(tx: Transaction, jti: str, grant_id: GrantId | None) -> TokenChe
     if row is None:
         raise_lost()
     return TokenCheck(row)
+
+
+def marks_of_token(tx: Transaction, jti: str, grant_id: GrantId | None) -> TokenMarks:
+    """Return what tells whether a check of one access token would find anything new."""
+    row = tx.one(_MARKS_OF_TOKEN, {"jti": jti, "grant_id": grant_id})
+    if row is None:
+        raise_lost()
+    return TokenMarks(row)
 
 
 def standing_of_subject(
