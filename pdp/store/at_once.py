@@ -7,7 +7,7 @@ be done anew where it may wait.
 """
 
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Final, NoReturn, Protocol, TypeVar
 
@@ -30,14 +30,10 @@ class NotAtOnce(Exception):
 
 
 class Reader(Protocol):
-    """Asks one question at a time, for whoever runs on the event loop."""
+    """Asks one question at a time, for whoever runs on the event loop (in a `greenlet_spawn`)."""
 
     def one(self, statement: Statement, parameters: Mapping[str, Value]) -> Row | None:
         """Return the first row, or None; NotAtOnce if that cannot be had now."""
-        ...
-
-    def host(self, work: Callable[[], T]) -> Awaitable[T]:
-        """Run work that calls `one`; the loop goes on while an answer is awaited."""
         ...
 
     def close(self) -> None:
@@ -171,10 +167,6 @@ class SqliteReader:
             self.close()
             raise NotAtOnce from error
         return row
-
-    async def host(self, work: Callable[[], T]) -> T:
-        """Run the work: its answer comes from memory, or from a page of the file."""
-        return work()
 
     def close(self) -> None:
         """Let go of the connection; the next question opens another."""

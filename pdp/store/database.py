@@ -69,9 +69,10 @@ class Database:
             raise TypeError(f"the engine needs a pool of bounded size, not {type(pool).__name__}")
         self._slots = threading.BoundedSemaphore(pool.size())
         self._silence = Silence()
-        self._patience = pool.timeout()
+        #: Seconds that anything waits for a connection, or for the right to write.
+        self.patience: float = pool.timeout()
         self._writer = (
-            WriterLock(f"{engine.url.database}.lock", timedelta(seconds=self._patience))
+            WriterLock(f"{engine.url.database}.lock", timedelta(seconds=self.patience))
             if self.is_sqlite
             else None
         )
@@ -211,7 +212,7 @@ class Database:
         """
         if self._silence.is_on and not self._silence.may_ask():
             raise Unavailable("the database does not answer (no answer in time)")
-        if not self._slots.acquire(timeout=self._patience):
+        if not self._slots.acquire(timeout=self.patience):
             raise Unavailable("every database connection is in use")
         link = None
         try:

@@ -26,7 +26,8 @@ Row = Sequence[Any]
 Wait = Callable[[int], object]
 
 _NAMED: Final = re.compile(r":([a-z_]+)")
-_ANSWERED: Final = frozenset({pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK})
+#: What a result may be, if its statement went well.
+ANSWERED: Final = frozenset({pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK})
 _IDLE: Final = pq.TransactionStatus.IDLE
 _OPEN: Final = frozenset({pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR})
 _NO_PIPELINE: Final = pq.PipelineStatus.OFF
@@ -323,7 +324,7 @@ class PostgresqlLink:
         while (later := self._next_result()) is not None:
             # What commits by itself may be refused there, after its statement was answered. Of
             # several errors, as when a connection breaks off, the first is the cause.
-            if result is not None and result.status in _ANSWERED:
+            if result is not None and result.status in ANSWERED:
                 result = later
         return self._answered(result)
 
@@ -360,7 +361,7 @@ class PostgresqlLink:
         return known
 
     def _answered(self, result: "pq.abc.PGresult | None") -> "pq.abc.PGresult":
-        if result is not None and result.status in _ANSWERED:
+        if result is not None and result.status in ANSWERED:
             return result
         if result is None or self.is_lost():
             raise psycopg.OperationalError("the connection to the database is lost")

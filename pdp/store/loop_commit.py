@@ -3,7 +3,7 @@
 Threads that write hand the interpreter over at each statement, and hold the lock that much longer.
 The loop has nobody to hand it to: it runs the works of all requests that wait, one after the other,
 and a thread beside it waits for what takes time, the lock and the disk. While one group is
-committed, the next one gathers.
+committed, the next one gathers. Whatever goes wrong, every request of the group hears of it.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
 
 from sqlalchemy.util import await_
@@ -23,6 +23,9 @@ from pdp.store.group_commit import MOST_WORKS, GroupedWork
 from pdp.store.links import Link, link_to
 
 T = TypeVar("T")
+
+#: Seconds after which the thread looks whether the loop, which it waits for, is at its end.
+_LOOK_AFTER: Final = 0.5
 
 
 class _Waiting:
@@ -38,14 +41,19 @@ class _Waiting:
 class _Group:
     """Works that share a commit."""
 
-    __slots__ = ("failure", "have_run", "parts")
+    __slots__ = ("failure", "parts", "tx")
 
     def __init__(self, parts: list[_Waiting]) -> None:
         self.parts = parts
+        #: The transaction in which all ran, and of which the commit is left; else none is open.
+        self.tx: Transaction | None = None
         #: What kept them from running, if waiting would not help.
         self.failure: BaseException | None = None
-        #: Whether all ran, and only the commit is left; else nothing has changed.
-        self.have_run = False
+
+    def fail(self, failure: BaseException) -> None:
+        """Let every work fail that has not failed by itself."""
+        for part in self.parts:
+            part.work.failure = part.work.failure or failure
 
 
 class LoopCommit:
@@ -57,6 +65,7 @@ class LoopCommit:
         self._waiting: list[_Waiting] = []
         #: Whether a group waits for its turn or is committed: others gather meanwhile.
         self._is_under_way = False
+        self._is_closed = False
         self._link: Link | None = None
         self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         threading.Thread(target=self._work, name="loop-commit", daemon=True).start()
@@ -79,7 +88,8 @@ class LoopCommit:
         return answer
 
     def close(self) -> None:
-        """End the thread once it has done what it was given."""
+        """End the thread once it has done what it was given; called on the loop."""
+        self._is_closed = True
         self._tasks.put(None)
 
     # On the loop.
@@ -92,14 +102,13 @@ class LoopCommit:
     def _begin(self) -> None:
         try:
             give_up_turn = self._database.turn_at_once()
-        except Unavailable as failure:
+        except Exception as failure:  # noqa: BLE001  raised again in every request that waits
             self._fail(failure, len(self._waiting))
             return
         if give_up_turn is None:
             self._tasks.put(partial(self._commit_in_turn, len(self._waiting)))
             return
-        group = self._run_works()
-        self._tasks.put(partial(self._commit_and_give_up, group, give_up_turn))
+        self._tasks.put(partial(self._commit_and_give_up, self._run_works(), give_up_turn))
 
     def _run_works(self) -> _Group:
         """Run the works that wait, up to their commit; whoever calls it has the right to write."""
@@ -107,15 +116,21 @@ class LoopCommit:
         try:
             tx = Transaction(self._opened(), sqlite=True)
             tx.begin()
-            group.have_run = all(part.work.run(tx) for part in group.parts)
+            if all(tx.run_work(part.work) for part in group.parts):
+                group.tx = tx
         except DRIVER_ERRORS:
             # The thread meets it, too: it may wait, and says what it was.
-            group.have_run = False
-        except Exception as failure:  # noqa: BLE001  raised again in every request of the group
+            pass
+        except BaseException as failure:  # noqa: BLE001  raised again in every request of the group
             group.failure = failure
-        if not group.have_run:
-            self._undo()
+        if group.tx is None:
+            self._drop_link()
         return group
+
+    def _hand_over(self, ran: "SimpleQueue[_Group]") -> None:
+        """Run the works for a thread that has the right to write, if it still waits."""
+        if not self._is_closed:
+            ran.put(self._run_works())
 
     def _opened(self) -> Link:
         if self._link is None:
@@ -134,8 +149,7 @@ class LoopCommit:
     def _fail(self, failure: BaseException, patient: int) -> None:
         """Settle those that have waited for a turn that did not come; who came later goes on."""
         group = _Group(self._take(patient))
-        for part in group.parts:
-            part.work.failure = failure
+        group.fail(failure)
         self._settle(group)
 
     def _settle(self, group: _Group) -> None:
@@ -147,62 +161,78 @@ class LoopCommit:
             if not part.settled.done():
                 part.settled.set_result(None)
 
-    # In the thread.
+    # In the thread. Each task settles its group, whatever is raised: nothing waits for ever.
 
     def _work(self) -> None:
         while (task := self._tasks.get()) is not None:
-            # The loop is over, and so is everybody who waited.
-            with suppress(_LOOP_OVER):
-                task()
+            task()
 
     def _commit_in_turn(self, patient: int) -> None:
         """Wait for the right to write; then let the loop run what waits by now."""
+        group = None
         try:
             with self._database.turn():
-                ran: SimpleQueue[_Group] = SimpleQueue()
-                self._loop.call_soon_threadsafe(lambda: ran.put(self._run_works()))
-                group = ran.get()
+                group = self._run_on_loop()
                 self._commit(group)
-        except Unavailable as failure:
-            self._loop.call_soon_threadsafe(self._fail, failure, patient)
-        else:
-            self._loop.call_soon_threadsafe(self._settle, group)
+        except BaseException as failure:  # noqa: BLE001  raised again in every request that waits
+            if group is None:
+                self._tell(partial(self._fail, failure, patient))
+                return
+        self._tell(partial(self._settle, group))
+
+    def _run_on_loop(self) -> _Group:
+        ran: SimpleQueue[_Group] = SimpleQueue()
+        self._tell(partial(self._hand_over, ran))
+        while True:
+            try:
+                return ran.get(timeout=_LOOK_AFTER)
+            except Empty:
+                # The lock is others', too, and a loop at its end runs nothing any more.
+                if self._is_closed:
+                    raise Unavailable("this process is stopping") from None
 
     def _commit_and_give_up(self, group: _Group, give_up_turn: Callable[[], None]) -> None:
-        try:
-            self._commit(group)
-        finally:
+        self._commit(group)
+        with suppress(OSError):
             give_up_turn()
-        self._loop.call_soon_threadsafe(self._settle, group)
+        self._tell(partial(self._settle, group))
 
     def _commit(self, group: _Group) -> None:
         """Commit for all of a group; what is raised is raised again in every request of it."""
         try:
             self._finish(group)
         except BaseException as failure:  # noqa: BLE001  raised again where it belongs
-            self._undo()
-            for part in group.parts:
-                part.work.failure = part.work.failure or failure
+            self._drop_link()
+            group.fail(failure)
 
     def _finish(self, group: _Group) -> None:
         """Commit what ran; else run it here, where it may wait, and each work may fail alone."""
         if group.failure is not None:
             raise group.failure
-        if group.have_run and self._link is not None:
-            self._link.commit()
-        else:
+        if group.tx is None:
             self._database.commit_all([part.work for part in group.parts])
+            return
+        try:
+            group.tx.commit()
+        finally:
+            group.tx.close()
+
+    def _tell(self, callback: Callable[[], None]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(callback)
+        except RuntimeError:
+            if not self._loop.is_closed():
+                raise
+            # And so is everybody who waited.
 
     # In either: whoever has the right to write has the connection.
 
-    def _undo(self) -> None:
+    def _drop_link(self) -> None:
         """Undo what is open, on a connection that nobody uses again: something went wrong on it."""
         link, self._link = self._link, None
-        if link is not None:
-            with suppress(*DRIVER_ERRORS):
-                link.roll_back()
+        if link is None:
+            return
+        with suppress(*DRIVER_ERRORS):
+            link.roll_back()
+        with suppress(*DRIVER_ERRORS):
             link.connection.close()
-
-
-#: What a loop says that has ended.
-_LOOP_OVER: Final = RuntimeError

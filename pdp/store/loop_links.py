@@ -7,10 +7,12 @@ loop go on. PostgreSQL commits those that come together by itself, and each hold
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Final, TypeVar
 
 from sqlalchemy.util import await_
 
+from pdp.domain.errors import Unavailable
 from pdp.store.aside import Aside
 from pdp.store.database import Database, Transaction
 from pdp.store.links import PostgresqlLink
@@ -18,7 +20,7 @@ from pdp.store.links import PostgresqlLink
 T = TypeVar("T")
 
 #: Connections that the loop uses at once, of those that a process has: threads need some, too.
-MOST_LINKS: Final = 4
+MOST_LINKS: Final = 8
 
 
 class LoopLinks:
@@ -29,7 +31,7 @@ class LoopLinks:
         self._loop = loop
         self._aside = aside
         self._places = MOST_LINKS
-        self._queue: deque[asyncio.Future[None]] = deque()
+        self._queue: deque[asyncio.Future[bool]] = deque()
 
     def run(self, work: Callable[[Transaction], T]) -> T:
         """Return what `work` returns once it is on disk, as `Database.single` does."""
@@ -39,31 +41,43 @@ class LoopLinks:
             if not isinstance(link, PostgresqlLink):
                 # Opening one takes its time; the next work finds it here.
                 return self._aside.run(lambda: self._database.single(work))
-            with link.waiting_with(self):
-                return self._database.single_by(lambda: link, work)
+            return self._database.single_by(lambda: link, partial(self._on_loop, link, work))
         finally:
             self._leave()
 
+    def _on_loop(
+        self, link: PostgresqlLink, work: Callable[[Transaction], T], tx: Transaction
+    ) -> T:
+        """Run the work; before the connection is taken back, its waits are a thread's again."""
+        with link.waiting_with(self):
+            return work(tx)
+
     def _enter(self) -> None:
+        """Wait for a place among the few; Unavailable if none gets free in time."""
         if self._places:
             self._places -= 1
             return
-        place = self._loop.create_future()
+        place: asyncio.Future[bool] = self._loop.create_future()
         self._queue.append(place)
+        late = self._loop.call_later(self._database.patience, _miss, place)
         try:
-            await_(place)
+            is_free = await_(place)
         except asyncio.CancelledError:
             # Whoever waited is gone, perhaps with a place in hand.
-            if place.done() and not place.cancelled():
+            if place.done() and not place.cancelled() and place.result():
                 self._leave()
             raise
+        finally:
+            late.cancel()
+        if not is_free:
+            raise Unavailable("every database connection of the loop is in use")
 
     def _leave(self) -> None:
         """Pass the place on to whoever waited longest."""
         while self._queue:
             place = self._queue.popleft()
             if not place.done():
-                place.set_result(None)
+                place.set_result(True)
                 return
         self._places += 1
 
@@ -80,12 +94,12 @@ class LoopLinks:
 
     def for_room_or_answer(self, socket: int, milliseconds: int) -> bool:
         """Do the same, or until something can be sent."""
-        happened: asyncio.Future[bool] = self._loop.create_future()
-        late = self._loop.call_later(milliseconds / 1000, _miss, happened)
-        self._loop.add_reader(socket, _happen, happened)
-        self._loop.add_writer(socket, _happen, happened)
+        room: asyncio.Future[bool] = self._loop.create_future()
+        self._loop.add_writer(socket, _happen, room)
+        self._loop.add_reader(socket, _happen, room)
+        late = self._loop.call_later(milliseconds / 1000, _miss, room)
         try:
-            return await_(happened)
+            return await_(room)
         finally:
             late.cancel()
             self._loop.remove_reader(socket)

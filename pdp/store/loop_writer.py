@@ -20,7 +20,7 @@ class LoopWriter:
 
     def __init__(self, database: Database, loop: asyncio.AbstractEventLoop) -> None:
         self._database = database
-        self._aside = Aside(loop)
+        self._aside = Aside(loop, patience=database.patience)
         self._commit = LoopCommit(database, loop) if database.is_sqlite else None
         self._links = LoopLinks(database, loop, self._aside)
 

@@ -10,7 +10,7 @@ here.
 import asyncio
 import os
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
 from threading import Thread
@@ -19,12 +19,12 @@ from typing import Final, TypeVar
 import psycopg
 import sqlalchemy as sa
 from psycopg import pq
-from sqlalchemy.util import await_, greenlet_spawn
+from sqlalchemy.util import await_
 
 from pdp.store.at_once import NotAtOnce, own_connection
 from pdp.store.deadline import ImpatientConnection
 from pdp.store.engine import DRIVER_ERRORS
-from pdp.store.links import Prepared, Row, Statement, Value, as_text, row_of
+from pdp.store.links import ANSWERED, Prepared, Row, Statement, Value, as_text, row_of
 
 T = TypeVar("T")
 
@@ -116,10 +116,6 @@ class PipelineReader:
         """Return the first row, or None; NotAtOnce if it does not come."""
         return await_(self._ask(statement, parameters))
 
-    def host(self, work: Callable[[], T]) -> Awaitable[T]:
-        """Run the work, and let others run wherever it waits for an answer."""
-        return greenlet_spawn(work)
-
     def close(self) -> None:
         """Let go of the connection for good."""
         if self._is_closed:
@@ -201,7 +197,7 @@ class PipelineReader:
                     self._loop.call_soon(self._send)
 
     def _settle(self, question: _Question, result: "pq.abc.PGresult | None") -> None:
-        if result is None or result.status not in _ANSWERED:
+        if result is None or result.status not in ANSWERED:
             question.fail()
             raise _OutOfStep
         question.settle(result)
@@ -284,9 +280,6 @@ class PipelineReader:
             return
         self._loop.add_reader(self._ear, self._hear)
         self._connection, self._pgconn = connection, connection.pgconn
-
-
-_ANSWERED: Final = frozenset({pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK})
 
 
 class _OutOfStep(Exception):

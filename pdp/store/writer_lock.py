@@ -110,6 +110,9 @@ class WriterLock:
         except BlockingIOError:
             os.close(handle)
             return None
+        except OSError as error:
+            os.close(handle)
+            raise Unavailable("the database's folder keeps no locks") from error
         return handle
 
     def _open(self) -> int:
@@ -136,17 +139,24 @@ class _AtFile:
     def wait(self, deadline: float) -> int | None:
         """Return the locked file, or None if it cannot be had by `deadline`."""
         with self._changed:
-            self._is_wanted = True
             # What was started before a fork is dead after it.
             if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="writer-lock", daemon=True)
-                self._thread.start()
+                self._thread = self._started()
+            self._is_wanted = True
             self._changed.notify_all()
             self._changed.wait_for(
                 lambda: self._locked is not None, max(0, deadline - time.monotonic())
             )
             handle, self._locked, self._is_wanted = self._locked, None, False
             return handle
+
+    def _started(self) -> threading.Thread:
+        thread = threading.Thread(target=self._run, name="writer-lock", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise Unavailable("the system gives this process no more threads") from error
+        return thread
 
     def _run(self) -> None:
         while True:
@@ -155,7 +165,11 @@ class _AtFile:
                     self._thread = None
                     return
             handle = self._open()
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            except OSError:
+                os.close(handle)
+                raise
             with self._changed:
                 if self._is_wanted:
                     self._locked = handle

@@ -43,10 +43,10 @@ _ENDPOINTS: Final[dict[tuple[str, str], Endpoint]] = {
     ("GET", "/userinfo"): endpoints.userinfo_by_get,
     ("POST", "/userinfo"): endpoints.userinfo,
 }
-#: What asks the database for a row or two, as a rule, and changes nothing.
-_CHECKS: Final = frozenset({("POST", "/introspect"), ("GET", "/userinfo"), ("POST", "/userinfo")})
-#: What changes something besides, in one go at the end.
-_ISSUES: Final = frozenset({("POST", "/token")})
+#: What asks the database for a row or two, as a rule, and changes something at the end, if at all.
+_QUICK: Final = frozenset(
+    {("POST", "/token"), ("POST", "/introspect"), ("GET", "/userinfo"), ("POST", "/userinfo")}
+)
 #: Bytes of one that is answered at once: no token needs more, and reading a form takes time.
 _LARGEST_AT_ONCE: Final = 8 * 1024
 _WEBHOOKS: Final = "/webhooks/"
@@ -54,14 +54,9 @@ _WEBHOOK_ROUTE: Final = "/webhooks/<source>"
 _STATUS: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
-def is_check(method: str, path: str) -> bool:
-    """Tell whether `Door.at_once` may know the answer, and changes nothing."""
-    return (method, path) in _CHECKS
-
-
-def issues(method: str, path: str) -> bool:
-    """Tell whether `Door.at_once` may know the answer, and may have to write for it."""
-    return (method, path) in _ISSUES
+def is_quick(method: str, path: str) -> bool:
+    """Tell whether `Door.at_once` may know the answer."""
+    return (method, path) in _QUICK
 
 
 def is_program(method: str, path: str) -> bool:

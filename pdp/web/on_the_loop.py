@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
 
 from flask import Flask
 from sqlalchemy.util import greenlet_spawn
@@ -11,7 +10,7 @@ from pdp.runtime import Runtime
 from pdp.store.at_once import Reader, SqliteReader
 from pdp.store.loop_writer import LoopWriter
 from pdp.store.pipeline import PipelineReader
-from pdp.web.door import Door, Environ, Headers, is_check, issues
+from pdp.web.door import Door, Environ, Headers, is_quick
 
 
 def reader_for(runtime: Runtime, loop: asyncio.AbstractEventLoop) -> Reader:
@@ -50,7 +49,7 @@ class OnTheLoop:
 
     def knows(self, method: str, path: str) -> bool:
         """Tell whether it is worth a try."""
-        return is_check(method, path) or issues(method, path)
+        return is_quick(method, path)
 
     async def answer(self, environ: Environ) -> tuple[int, Headers, bytes] | None:
         """Return the answer; None if it is a thread's to give.
@@ -59,8 +58,5 @@ class OnTheLoop:
         """
         if self._reader is None:
             return None
-        work = partial(self._door.at_once, environ)
-        if issues(environ["REQUEST_METHOD"], environ["PATH_INFO"]):
-            # What writes lets the loop go on meanwhile, on either database.
-            return await greenlet_spawn(work)
-        return await self._reader.host(work)
+        # Wherever the work waits for an answer or a commit, the loop goes on.
+        return await greenlet_spawn(self._door.at_once, environ)

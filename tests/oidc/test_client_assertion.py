@@ -14,7 +14,7 @@ from joserfc.jwk import ECKey
 from pdp.domain.client import Client
 from pdp.oidc import endpoints
 from pdp.oidc.client_auth import ASSERTION_TYPE
-from pdp.store import clients
+from pdp.store import clients, single_use
 from tests.builders import NOW
 from tests.deployment import a_client
 from tests.oidc.world import Answered, World
@@ -26,7 +26,8 @@ ISSUER = "https://id.example.org"
 Change = Callable[[dict[str, object]], object]
 
 
-def _client() -> Client:
+def a_client_with_a_key() -> Client:
+    """Robot, known by `KEY`."""
     return a_client(
         "robot",
         auth_methods=frozenset({"private_key_jwt"}),
@@ -40,7 +41,7 @@ def _client() -> Client:
 def robot(world: World) -> World:
     """A world with a client that authenticates with a key."""
     with world.database.write() as tx:
-        clients.add(tx, _client(), now=NOW)
+        clients.add(tx, a_client_with_a_key(), now=NOW)
     return world
 
 
@@ -140,5 +141,7 @@ def test_a_spent_assertion_is_remembered_longer_than_it_could_be_used(robot: Wor
     assertion = _signed(_claims(exp=int((NOW + timedelta(minutes=5)).timestamp())))
     _present(robot, assertion)
     robot.pass_time(minutes=4, seconds=59)
+    with robot.database.write() as tx:
+        single_use.forget_expired(tx, now=robot.clock())
 
     assert _present(robot, assertion).error == "invalid_client"

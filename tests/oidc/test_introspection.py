@@ -1,6 +1,7 @@
 """Introspection, revocation and UserInfo: today's answer, and nothing to learn from a no."""
 
 import base64
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,10 +10,15 @@ from pdp.domain.access import Channel
 from pdp.domain.ids import DecisionId
 from pdp.domain.signal import RiskLevel
 from pdp.oidc import endpoints
+from pdp.oidc.server import Server
 from pdp.store import decisions, exposures
+from pdp.store.decision_log import GRACE, DecisionLog
+from pdp.store.documents import DocumentKind
+from pdp.usecases.publish_document import publish
 from tests.builders import NOW
 from tests.deployment import a_calm, a_risky, a_signal, ingest
 from tests.oidc.world import API, World
+from tests.store.test_decision_log import RENAME, RENAME_BACK, Watch, say
 
 
 def test_a_live_token_is_active_and_tells_its_device(world: World):
@@ -140,6 +146,47 @@ def test_a_machines_token_has_no_person_to_tell_of(world: World):
     token = str(world.machine_token().body["access_token"])
 
     assert world.userinfo(token).status == 401
+
+
+def test_a_decision_that_was_remembered_ends_when_it_said(world: World):
+    """Nothing in the database moves: the policy's window opens, and that is all."""
+    policies = """pratique: policies/v1
+default: full
+policies:
+  - id: night
+    when: {channel: [introspection], time_window: {from: "10:02", to: "23:00", zone: UTC}}
+    outcome: block
+"""
+    token = world.tokens()["access_token"]
+    with world.database.write() as tx:
+        publish(tx, DocumentKind.POLICIES, policies, file="t", actor="root", now=NOW)
+    for _ in range(2):
+        assert world.introspect(token)["active"] is True
+
+    world.pass_time(minutes=3)
+
+    assert world.introspect(token) == {"active": False}
+
+
+def test_nothing_is_allowed_that_cannot_be_recorded(world: World):
+    watch, token = Watch(), world.tokens()["access_token"]
+    log = DecisionLog(world.database, monotonic=watch)
+    world.runtime = replace(world.runtime, decision_log=log)
+    world.server = Server(world.runtime)
+    world.at_once = None
+    say(world.database, RENAME)
+    # Its record waits, and may: it is young.
+    assert world.introspect(token)["active"] is True
+
+    watch.seconds += GRACE.total_seconds() + 1
+    asked = world.post(endpoints.introspect, "wiki", token=token), world.userinfo(token)
+    assert {(answer.status, answer.headers["Retry-After"]) for answer in asked} == {(503, "5")}
+    assert all(answer.error == "temporarily_unavailable" for answer in asked)
+
+    say(world.database, RENAME_BACK)
+    log.flush()
+    assert world.introspect(token)["active"] is True
+    log.close()
 
 
 def test_checks_are_recorded_within_a_second_and_equal_ones_counted_on_one_row(world: World):

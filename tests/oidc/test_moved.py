@@ -1,6 +1,7 @@
 """What moves while an answer is made: it is made anew from the newer state, or not at all."""
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 
 import pytest
@@ -72,6 +73,21 @@ def test_a_machine_that_another_process_shut_out_gets_none(world: World):
         generations.advance(tx)
 
     assert world.machine_token().status == 401
+
+
+def test_a_machine_that_another_process_let_in_again_is_not_refused(world: World):
+    """A no rests on the configuration as much as a yes does."""
+    _shut_out_elsewhere(world, world.clock())
+    assert world.machine_token().status == 401
+    _shut_out_elsewhere(world, None)
+
+    assert world.machine_token().status == 200
+
+
+def _shut_out_elsewhere(world: World, since: datetime | None) -> None:
+    with world.database.write() as tx:
+        clients.set_disabled(tx, ClientId("backup"), since)
+        generations.advance(tx)
 
 
 def test_a_machine_that_is_shut_out_meanwhile_gets_none(world: World):

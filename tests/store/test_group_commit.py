@@ -94,6 +94,24 @@ def test_works_that_were_undone_with_another_are_run_again_and_kept(sqlite_url: 
     database.close()
 
 
+def test_a_work_that_raised_once_and_then_ran_raises_nothing(sqlite_url: str):
+    tries = iter([LookupError("the first time"), None])
+
+    def flaky(tx: Transaction) -> bool:
+        if (failure := next(tries)) is not None:
+            raise failure
+        return spending("flaky")(tx)
+
+    database = Database.open(sqlite_url)
+    works = [GroupedWork(flaky), GroupedWork(spending("other"))]
+
+    database.commit_all(works)
+
+    assert [(work.answer, work.failure) for work in works] == [(True, None), (True, None)]
+    assert is_spent(database, "flaky")
+    database.close()
+
+
 def test_orm_changes_of_one_work_survive_the_undoing_of_another(sqlite_url: str):
     def refuse(tx: Transaction) -> None:
         clients.add(tx, a_client("lost"), now=NOW)

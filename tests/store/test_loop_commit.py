@@ -1,13 +1,20 @@
 """SQLite's one writer, waited for from an event loop: the loop goes on, and the wait ends."""
 
 import asyncio
+import errno
+import fcntl
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 
+import pytest
+import sqlalchemy as sa
+
 from pdp.domain.errors import Unavailable
 from pdp.store.database import Database, Statement, Transaction
+from pdp.store.writer_lock import WriterLock
 from tests.store.loops import LIMIT, on_a_loop, single, until
 from tests.store.test_loop_writer import is_spent, spending
 from tests.store.test_writer_lock import held_elsewhere
@@ -75,6 +82,99 @@ def test_a_lock_that_does_not_come_is_unavailable_to_those_who_waited_for_it(
     on_a_loop(Database.open(sqlite_url, busy_timeout=BRIEF), work)
 
 
+def test_who_came_after_those_who_waited_in_vain_goes_on(sqlite_url: str, tmp_path):
+    async def work(writer):
+        with held_elsewhere(tmp_path / "pratique.db.lock"):
+            first = asyncio.ensure_future(single(writer, spending("first")))
+            await asyncio.wait([first], timeout=0.1)
+            later = asyncio.ensure_future(single(writer, spending("later")))
+            assert isinstance(await first, Unavailable)
+            assert not later.done()
+        assert await later is True
+
+    on_a_loop(Database.open(sqlite_url, busy_timeout=BRIEF), work)
+
+
+def test_the_lock_is_held_until_the_commit_is_over(sqlite_url: str, tmp_path):
+    path = str(tmp_path / "pratique.db.lock")
+    database, free = Database.open(sqlite_url), []
+
+    def look(statement: str) -> None:
+        if statement in {"BEGIN IMMEDIATE", "COMMIT"}:
+            let_go = WriterLock(path, BRIEF).taken_at_once()
+            free.append(let_go is not None)
+            if let_go is not None:
+                let_go()
+
+    @sa.event.listens_for(database.engine, "connect")
+    def _watch(connection: sqlite3.Connection, _record: object) -> None:
+        connection.set_trace_callback(look)
+
+    async def work(writer):
+        for number in range(3):
+            assert await single(writer, spending(f"{number}")) is True
+
+    on_a_loop(database, work)
+    assert free == [False] * 6
+
+
+def test_a_connection_that_cannot_be_made_is_told_to_all_who_wait_and_tried_again(sqlite_url: str):
+    database = Database.open(sqlite_url)
+    failures = [MemoryError("for now")]
+
+    @sa.event.listens_for(database.engine, "connect")
+    def _fail(_connection: object, _record: object) -> None:
+        if failures:
+            raise failures.pop()
+
+    async def work(writer):
+        answers = await asyncio.gather(*(single(writer, spending(f"{n}")) for n in range(3)))
+        assert [type(answer) for answer in answers] == [MemoryError] * 3
+        assert await single(writer, spending("0")) is True
+
+    on_a_loop(database, work)
+
+
+@pytest.mark.parametrize("is_held", [True, False], ids=["waiting for the lock", "at once"])
+def test_whatever_goes_wrong_with_the_lock_is_told_and_the_next_one_is_written(
+    sqlite_url: str, tmp_path, monkeypatch, *, is_held: bool
+):
+    def no_locks(_handle: int, _operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    def no_threads(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def work(writer):
+        with monkeypatch.context() as patched:
+            if is_held:
+                patched.setattr(threading.Thread, "start", no_threads)
+                with held_elsewhere(tmp_path / "pratique.db.lock"):
+                    assert isinstance(await single(writer, spending("one")), Unavailable)
+            else:
+                patched.setattr(fcntl, "flock", no_locks)
+                assert isinstance(await single(writer, spending("one")), Unavailable)
+        assert await single(writer, spending("one")) is True
+
+    on_a_loop(Database.open(sqlite_url), work)
+
+
+def test_a_loop_at_its_end_leaves_the_lock_to_others(sqlite_url: str, tmp_path):
+    path = tmp_path / "pratique.db.lock"
+
+    async def work(writer):
+        with held_elsewhere(path):
+            waits = asyncio.ensure_future(single(writer, spending("one")))
+            await asyncio.wait([waits], timeout=0.1)
+            writer.close()
+        # As at the end of a process: whatever is due after this, the loop does not come to it.
+        with WriterLock(str(path), timedelta(seconds=LIMIT)).held():
+            pass
+        assert isinstance(await waits, Unavailable)
+
+    on_a_loop(Database.open(sqlite_url), work)
+
+
 def test_a_folder_that_is_gone_is_unavailable(sqlite_url: str, tmp_path):
     (tmp_path / "pratique.db.lock").mkdir()
 
@@ -93,10 +193,12 @@ def test_a_program_that_holds_the_file_itself_is_waited_for_beside_the_loop(sqli
         assert await single(writer, spending("before")) is True
         holder.execute("BEGIN IMMEDIATE")
         waits = asyncio.ensure_future(single(writer, spending("one")))
-        # The loop goes round meanwhile.
+        began = time.monotonic()
+        # The loop goes round meanwhile: had it waited itself, this would take ten seconds.
         for _ in range(10):
             await asyncio.wait([waits], timeout=0.01)
         assert not waits.done()
+        assert time.monotonic() - began < 5
         holder.execute("ROLLBACK")
         assert await waits is True
 

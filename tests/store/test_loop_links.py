@@ -1,6 +1,8 @@
 """Statements to PostgreSQL from an event loop: the loop goes on, and every wait ends."""
 
 import asyncio
+import sys
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import timedelta
@@ -12,9 +14,10 @@ from pdp.domain.errors import OutcomeUnknown, Unavailable
 from pdp.store import loop_links
 from pdp.store.database import Database, Statement, Transaction
 from tests.servers import free_port, stopped
-from tests.store.loops import on_a_loop, single, until
+from tests.store.loops import LIMIT, on_a_loop, single, until
 from tests.store.test_loop_writer import is_spent, spending
 
+ONE = Statement("SELECT 1")
 PID = Statement("SELECT pg_backend_pid()")
 #: What the kernel does not take at once.
 LENGTH = Statement("SELECT length(cast(:text AS text))")
@@ -120,6 +123,58 @@ def test_a_connection_whose_answer_nobody_awaited_is_used_by_nobody_else(postgre
         assert pid not in used
 
     on_a_loop(Database.open(postgresql_url), work)
+
+
+def test_a_thread_gets_no_connection_that_still_waits_as_the_loop_does(postgresql_url: str):
+    """The interpreter may go to another thread anywhere; here it does so as often as it can."""
+    database, told, over = Database.open(postgresql_url), [], threading.Event()
+
+    def asking_in_a_thread() -> None:
+        while not over.is_set():
+            try:
+                database.single(asking(ONE))
+            except Exception as error:  # noqa: BLE001  whatever it is
+                told.append(error)
+
+    async def work(writer):
+        async def many() -> list[object]:
+            return [await single(writer, asking(ONE)) for _ in range(400)]
+
+        answers = await asyncio.gather(*(many() for _ in range(8)))
+        over.set()
+        assert {answer for each in answers for answer in each} == {(1,)}
+
+    threads = [threading.Thread(target=asking_in_a_thread) for _ in range(4)]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for thread in threads:
+            thread.start()
+        on_a_loop(database, work)
+    finally:
+        over.set()
+        sys.setswitchinterval(before)
+        for thread in threads:
+            thread.join(LIMIT)
+    assert told == []
+
+
+def test_who_waits_too_long_for_a_place_is_told_so_and_takes_none(postgresql_url: str):
+    database = Database.open(postgresql_url, busy_timeout=BUSY, pool_size=16)
+    holder = Database.open(postgresql_url)
+
+    async def work(writer):
+        with ExitStack() as held:
+            spending("row")(held.enter_context(holder.write()))
+            waits = [single(writer, spending("row")) for _ in range(loop_links.MOST_LINKS + 4)]
+            answers = await asyncio.gather(*waits)
+        # The server's own limit for a lock, or ours for a place.
+        assert {type(answer) for answer in answers} == {Unavailable}
+        others = (single(writer, spending(f"other-{number}")) for number in range(20))
+        assert await asyncio.gather(*others) == [True] * 20
+
+    on_a_loop(database, work)
+    holder.close()
 
 
 def test_a_server_that_is_away_is_unavailable_and_keeps_nobody_s_place():

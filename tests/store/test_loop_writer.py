@@ -3,15 +3,18 @@
 import asyncio
 import contextvars
 import sqlite3
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 
 from pdp.domain.errors import Unavailable
-from pdp.store import single_use
+from pdp.store import clients, single_use
+from pdp.store.aside import MOST_ASIDE
 from pdp.store.database import Database, Statement, Transaction
 from pdp.store.single_use import Kind
 from tests.builders import NOW
-from tests.store.loops import on_a_loop, single
+from tests.deployment import a_client
+from tests.store.loops import LIMIT, on_a_loop, single, until
 
 LATER = NOW + timedelta(minutes=1)
 BAD = Statement("INSERT INTO single_use (kind, value) VALUES ('nothing', :value)")
@@ -73,8 +76,10 @@ def test_what_takes_longer_is_done_beside_the_loop_in_the_request_s_context(data
 
     async def work(writer):
         who.set("request")
+        loop = threading.get_ident()
 
         def many(tx: Transaction) -> str:
+            assert threading.get_ident() != loop
             assert all(spending(f"many-{number}")(tx) for number in range(10))
             return who.get()
 
@@ -85,6 +90,45 @@ def test_what_takes_longer_is_done_beside_the_loop_in_the_request_s_context(data
 
     on_a_loop(Database.open(database_url), work)
     assert is_spent(database_url, "many-9")
+
+
+def test_what_gets_no_thread_in_time_is_unavailable_and_was_not_done(database_url: str):
+    patience = timedelta(milliseconds=300)
+
+    async def work(writer):
+        over, begun = threading.Event(), []
+
+        def holds_a_thread(_tx: Transaction) -> None:
+            begun.append(1)
+            over.wait(LIMIT)
+
+        class Grouped:
+            single = staticmethod(writer.grouped)
+
+        # On SQLite one of them is at work, and the others wait for it in their threads.
+        held = [
+            asyncio.ensure_future(single(Grouped, holds_a_thread))  # type: ignore[arg-type]
+            for _ in range(MOST_ASIDE)
+        ]
+        await until(lambda: bool(begun))
+        assert isinstance(await single(Grouped, spending("late")), Unavailable)  # type: ignore[arg-type]
+        over.set()
+        await asyncio.gather(*held)
+        assert await single(Grouped, spending("late")) is True  # type: ignore[arg-type]
+
+    on_a_loop(Database.open(database_url, busy_timeout=patience), work)
+
+
+def test_what_a_work_changes_through_the_orm_is_kept(database_url: str):
+    async def work(writer):
+        assert await single(writer, lambda tx: clients.add(tx, a_client("kept"), now=NOW)) is None
+
+    on_a_loop(Database.open(database_url), work)
+
+    database = Database.open(database_url)
+    with database.read() as tx:
+        assert set(clients.load_all(tx)) == {"kept"}
+    database.close()
 
 
 def test_whoever_asked_may_be_gone(database_url: str):

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from datetime import timedelta
-from functools import partial
 
 import pytest
+from sqlalchemy.util import greenlet_spawn
 
 from pdp.store import at_once
 from pdp.store.at_once import NotAtOnce
@@ -65,7 +65,7 @@ async def turn() -> None:
 async def ask(reader: PipelineReader, statement: Statement, **parameters):
     """Ask one question as a handler does; NotAtOnce is returned, not raised."""
     try:
-        return await reader.host(partial(reader.one, statement, parameters))
+        return await greenlet_spawn(reader.one, statement, parameters)
     except NotAtOnce as no:
         return no
 

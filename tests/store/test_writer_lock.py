@@ -1,5 +1,6 @@
 """SQLite's one writer: in the order of arrival, and nobody waits for ever."""
 
+import errno
 import fcntl
 import os
 import threading
@@ -70,6 +71,66 @@ def test_the_lock_is_free_for_all_once_the_other_process_lets_go(tmp_path):
         pass
     patient = WriterLock(path, LONG)
     with patient.held():
+        pass
+
+
+def test_a_lock_that_was_waited_for_is_free_once_it_was_let_go(tmp_path):
+    path = str(tmp_path / "lock")
+    lock, got = WriterLock(path, LONG), threading.Event()
+
+    def write():
+        with lock.held():
+            got.set()
+
+    with held_elsewhere(path):
+        thread = threading.Thread(target=write)
+        thread.start()
+        # It waits for the file by now, in the helper's hands.
+        while not any(each.name == "writer-lock" for each in threading.enumerate()):
+            os.sched_yield()
+    thread.join(_PATIENCE)
+    assert got.is_set()
+
+    for _ in range(3):
+        with WriterLock(path, LONG).held():
+            pass
+        with lock.held():
+            pass
+
+
+def test_a_lock_is_taken_at_once_or_not_at_all(tmp_path):
+    path = str(tmp_path / "lock")
+    lock, other = WriterLock(path, LONG), WriterLock(path, LONG)
+
+    let_go = lock.taken_at_once()
+    assert let_go is not None
+    assert lock.taken_at_once() is None
+    assert other.taken_at_once() is None
+    let_go()
+    again = other.taken_at_once()
+    assert again is not None
+    assert lock.taken_at_once() is None
+    again()
+    with lock.held():
+        assert lock.taken_at_once() is None
+
+
+def test_a_folder_that_keeps_no_locks_is_unavailable_and_leaves_no_file_open(tmp_path, monkeypatch):
+    lock = WriterLock(str(tmp_path / "lock"), LONG)
+
+    def no_locks(_handle, _operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    before = len([*Path("/proc/self/fd").iterdir()])
+    with monkeypatch.context() as patched:
+        patched.setattr(fcntl, "flock", no_locks)
+        with pytest.raises(Unavailable, match="keeps no locks"):
+            lock.taken_at_once()
+        with pytest.raises(Unavailable, match="keeps no locks"), lock.held():
+            pass
+    assert len([*Path("/proc/self/fd").iterdir()]) == before
+
+    with lock.held():
         pass
 
 

@@ -11,7 +11,7 @@ from pdp.identification.evidence import AssertionClaim, RequestEvidence
 from pdp.jose.device_assertion import sign_device_assertion
 from pdp.jose.device_key import generate_device_key, thumbprint, without_private_part
 from pdp.settings import LifetimeSettings
-from pdp.store import device_keys
+from pdp.store import device_keys, single_use
 from pdp.store.envelope import Envelope
 from pdp.usecases.device_nonce import issue_nonce
 from pdp.usecases.identify_device import IdentifiedDevice, Verifier, identify_device
@@ -82,6 +82,20 @@ def test_a_nonce_identifies_nothing_when_it_comes_again_in_another_assertion(dat
 
     assert _identify(database, _signed(device, nonce=nonce, jti="jti-1")) == _proved(device)
     assert _identify(database, _signed(device, nonce=nonce, jti="jti-2")) is None
+
+
+def test_what_was_used_is_remembered_for_as_long_as_it_could_be_used(database, device):
+    nonce = _nonce()
+    assertion = _signed(device, nonce=nonce)
+    assert _identify(database, assertion) == _proved(device)
+    last = NOW + 60 * SECOND
+
+    with database.write() as tx:
+        single_use.forget_expired(tx, now=last)
+
+    assert _identify(database, assertion) is None
+    assert _identify(database, _signed(device, nonce=nonce, jti="jti-2")) is None
+    assert _identify(database, _signed(device, jti="jti-1")) is None
 
 
 def test_an_id_of_an_assertion_identifies_nothing_when_it_comes_again_with_another_nonce(

@@ -9,11 +9,14 @@ from typing import Any
 
 import orjson
 import pytest
+from joserfc import jwt
+from werkzeug.exceptions import RequestTimeout
 
 from pdp.domain.access import Channel
 from pdp.domain.errors import OutcomeUnknown
 from pdp.domain.ids import ClientId
-from pdp.store import decisions, subjects
+from pdp.oidc.client_auth import ASSERTION_TYPE
+from pdp.store import clients, decisions, subjects
 from pdp.store.at_once import Reader
 from pdp.store.database import Database
 from pdp.store.pipeline import PipelineReader
@@ -24,6 +27,7 @@ from pdp.web.on_the_loop import OnTheLoop, reader_for
 from tests.builders import NOW, FrozenClock
 from tests.databases import break_off_at_commit
 from tests.deployment import a_calm, a_risky, ingest
+from tests.oidc.test_client_assertion import ISSUER, KEY, a_client_with_a_key
 from tests.oidc.world import World
 from tests.web.browser import Browser
 from tests.web.test_door import a_form, an_environ, basic, through, told_by
@@ -185,6 +189,27 @@ def test_a_failed_authentication_is_for_a_thread_to_count_and_so_is_a_long_form(
         assert status >= 400
 
 
+def test_what_went_wrong_before_is_for_the_application_to_word(world: World):
+    environ = an_environ(*a_form("/introspect", basic("api"), token="whole"))
+    environ[RAISED] = RequestTimeout()
+
+    async def work(ways: OnLoop) -> object:
+        return await ways.checks.answer(environ)
+
+    assert on_the_loop(world, work) is None
+
+
+def test_a_long_form_is_for_a_thread_to_read(world: World):
+    token = world.tokens()["access_token"]
+    asked = a_form("/introspect", basic("api"), token=token, padding="x" * 9000)
+
+    async def work(ways: OnLoop) -> object:
+        return await ways.both(asked)
+
+    at_once, (status, _, _) = on_the_loop(world, work)
+    assert (at_once, status) == (None, 200)
+
+
 def test_a_body_that_was_read_at_once_is_there_for_the_thread(world: World):
     environ = an_environ(*a_form("/introspect", None, token="whole"))
 
@@ -278,6 +303,34 @@ def test_tokens_are_issued_on_the_loop(world: World):
         issued = orjson.loads(body)
         assert (status, headers["Cache-Control"]) == (200, "no-store")
         assert world.introspect(issued["access_token"], "api")["active"] is True
+
+
+def test_a_caller_that_proves_itself_by_an_assertion_is_answered_and_uses_it_up(world: World):
+    """A check that writes: its caller's assertion counts once."""
+    with world.database.write() as tx:
+        clients.add(tx, a_client_with_a_key(), now=NOW)
+    token = str(world.machine_token().body["access_token"])
+    asked = [_with_an_assertion("/introspect", f"j-{number}", token=token) for number in (1, 2, 1)]
+
+    async def work(ways: OnLoop) -> object:
+        return [await ways.at_once(each) for each in asked]
+
+    first, second, again = on_the_loop(world, work)
+
+    assert (first[0], second[0]) == (200, 200)
+    # A failed authentication is a thread's to count.
+    assert again is None
+    status, _, _ = through(Door(Browser(world).app), *asked[0])
+    assert status.startswith("401")
+
+
+def _with_an_assertion(path: str, jti: str, **form: str) -> Asked:
+    issued = int(NOW.timestamp())
+    claims = {"iss": "robot", "sub": "robot", "aud": ISSUER, "jti": jti, "exp": issued + 60}
+    assertion = jwt.encode({"alg": "ES256", "kid": KEY.kid}, claims, KEY, ["ES256"])
+    return a_form(
+        path, None, client_assertion_type=ASSERTION_TYPE, client_assertion=assertion, **form
+    )
 
 
 def test_a_refresh_token_used_twice_on_the_loop_ends_its_family(world: World):
