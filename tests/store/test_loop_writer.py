@@ -172,11 +172,17 @@ def test_a_commit_that_is_refused_answers_nobody_of_its_group(sqlite_url: str):
         )
         return True
 
+    def refuse(_tx: Transaction) -> None:
+        raise LookupError("its own")
+
     async def work(writer):
         answers = await asyncio.gather(
             single(writer, spending("one")), single(writer, orphan), single(writer, spending("two"))
         )
         assert all(isinstance(answer, sqlite3.IntegrityError) for answer in answers)
+        # What failed by itself is told that.
+        refused, fails = await asyncio.gather(single(writer, refuse), single(writer, orphan))
+        assert (type(refused), type(fails)) == (LookupError, sqlite3.IntegrityError)
         assert await single(writer, spending("three")) is True
 
     on_a_loop(Database.open(sqlite_url), work)
