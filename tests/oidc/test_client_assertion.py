@@ -5,6 +5,7 @@ import hmac
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -15,6 +16,7 @@ from pdp.domain.client import Client
 from pdp.oidc import endpoints
 from pdp.oidc.client_auth import ASSERTION_TYPE
 from pdp.store import clients, single_use
+from pdp.store.database import Statement
 from tests.builders import NOW
 from tests.deployment import a_client
 from tests.oidc.world import Answered, World
@@ -135,6 +137,18 @@ def test_a_secret_beside_the_assertion_is_one_method_too_many(robot: World):
 
 def test_another_clients_name_beside_the_assertion_is_refused(robot: World):
     assert _present(robot, _signed(_claims()), client_id="wiki").error == "invalid_client"
+
+
+def test_an_authentication_that_fails_uses_no_assertion_up(world: World):
+    """The key is right, and the client is not registered to prove itself by one."""
+    methods = frozenset({"client_secret_basic"})
+    with world.database.write() as tx:
+        clients.add(tx, replace(a_client_with_a_key(), auth_methods=methods), now=NOW)
+
+    assert _present(world, _signed(_claims())).error == "invalid_client"
+
+    with world.database.read() as tx:
+        assert tx.all(Statement("SELECT value FROM single_use"), {}) == []
 
 
 def test_a_spent_assertion_is_remembered_longer_than_it_could_be_used(robot: World):

@@ -93,9 +93,9 @@ def test_what_was_used_is_remembered_for_as_long_as_it_could_be_used(database, d
     with database.write() as tx:
         single_use.forget_expired(tx, now=last)
 
-    assert _identify(database, assertion) is None
     assert _identify(database, _signed(device, nonce=nonce, jti="jti-2")) is None
     assert _identify(database, _signed(device, jti="jti-1")) is None
+    assert _identify(database, assertion) is None
 
 
 def test_an_id_of_an_assertion_identifies_nothing_when_it_comes_again_with_another_nonce(
