@@ -264,6 +264,8 @@ def test_grace_does_not_begin_while_the_device_is_only_stale():
     device = a_device_of(said(risk=RiskLevel.LOW, ago=3 * HOUR))
     stale = assess(device, rules, NOW - HOUR)
     assert stale.status is Compliance.STALE
+    # Since it was too old, not since it was said.
+    assert stale.causes[0].since == NOW - 2 * HOUR
     worse = device.with_signal(said(risk=RiskLevel.MEDIUM))
     assert assess(worse, rules, NOW, previous=stale).causes[0].grace_until == NOW + 4 * HOUR
 

@@ -38,6 +38,10 @@ policies:
   - {id: everybody, outcome: full}
   - {id: risky, outcome: block, when: {device_risk: {in: [high], on_missing: false}}}
 """
+RISK_RESTRICTS = RISK_BLOCKS.replace(
+    "outcome: block, when",
+    "outcome: restricted, restrict: {scopes: [openid], token_lifetime: 5m, session_lifetime: 1h}, when",
+)
 WIKI = ClientId("wiki")
 MINUTE = timedelta(minutes=1)
 HALF = timedelta(seconds=30)
@@ -299,6 +303,19 @@ def test_a_denied_check_is_felt_by_its_own_sign_in_and_client_alone(runtime):
         (ada.session, "chat"): None,
         ("ses_other", "wiki"): None,
     }
+
+
+def test_a_change_that_only_restricts_leaves_no_window(runtime):
+    """What is restricted goes on: nothing was to be denied, and nothing was late."""
+    ada = signed_in(runtime.database, "wiki")
+    with runtime.database.write() as tx:
+        publish(tx, DocumentKind.POLICIES, RISK_RESTRICTS, file="p", actor="t", now=NOW)
+    ingest(runtime.database, a_risky("evt-1"))
+    assert [window.origin.signal for window in _windows(runtime, ada.device)] == ["evt-1"]
+
+    _propagate(runtime)
+
+    assert _windows(runtime, ada.device) == []
 
 
 def test_a_change_for_the_better_leaves_no_window(runtime):
