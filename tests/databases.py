@@ -21,14 +21,16 @@ _OTHERS = (
 _TABLES = (
     "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
 )
-#: Every column of every table and index, the revision, and what was set for the database.
+#: Every column of every table and index, the revision, what was set for the database, and how
+#: many constraints, triggers and functions there are.
 _STRUCTURE = """
 SELECT string_agg(concat_ws(' ', c.relname, c.relkind, a.attname, a.atttypid, a.atttypmod,
                             a.attnotnull), ',' ORDER BY c.relname, a.attnum),
        (SELECT string_agg(version_num, ',') FROM alembic_version),
        (SELECT count(*) FROM pg_db_role_setting),
        (SELECT count(*) FROM pg_constraint WHERE connamespace = 'public'::regnamespace),
-       (SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal)
+       (SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal),
+       (SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace)
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
 WHERE c.relnamespace = 'public'::regnamespace AND a.attnum > 0
 """

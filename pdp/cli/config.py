@@ -3,7 +3,7 @@
 import click
 import orjson
 
-from pdp.cli.output import plain, say, show
+from pdp.cli.output import say, show
 from pdp.cli.settings_report import read_settings, report
 from pdp.settings import Settings
 
@@ -18,7 +18,7 @@ def show_settings() -> None:
     """Show every setting, secrets hidden, and who set it: variable, file and line, or default."""
     show(
         [
-            {"setting": found.name, "value": plain(found.value), "from": found.origin}
+            {"setting": found.name, "value": found.value, "from": found.origin}
             for found in report(read_settings())
         ]
     )

@@ -50,13 +50,14 @@ def check_schema(runtime: Runtime) -> None:
         raise _down(error) from error
 
 
-def _down(error: sa.exc.DatabaseError) -> Unexpected:
+def _down(error: sa.exc.DatabaseError) -> Failed:
     """Say what an outage means; raise the error if it is a mistake in our SQL."""
-    # SQLite says so of a file that is no database, or is damaged.
+    # SQLite says so of a file that is no database, or is damaged: nothing that passes by itself.
     is_no_database = type(error) is sa.exc.DatabaseError
     if not (is_no_database or isinstance(error, sa.exc.OperationalError)):
         raise error
-    return Unexpected(f"{outage(error)}: {cure(error)} (`pdp config show`)")
+    kind = Failed if is_no_database else Unexpected
+    return kind(f"{outage(error)}: {cure(error)} (`pdp config show`)")
 
 
 def pass_runtime(command: Callable[Concatenate[Runtime, P], R]) -> Callable[P, R]:

@@ -98,6 +98,9 @@ def list_devices(runtime: Runtime, after: str, count: int) -> None:
         rules = runtime.configurations.current(tx).rules
         found = devices.list_devices(tx, after=after, count=count)
         people = {subject.id: subject.username for subject in subjects.list_all(tx)}
+        is_all = len(found) < count or not devices.list_devices(
+            tx, after=found[-1].device.id, count=1
+        )
     show(
         [
             {
@@ -107,6 +110,8 @@ def list_devices(runtime: Runtime, after: str, count: int) -> None:
             for each in found
         ]
     )
+    if not is_all:
+        say(f"there are more: --count, or --after {found[-1].device.id}")
 
 
 @device.command("show")

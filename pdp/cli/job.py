@@ -10,8 +10,9 @@ from pdp.cli.failures import Failed
 from pdp.cli.invocation import actor
 from pdp.cli.output import say, show
 from pdp.domain.errors import NotFound
+from pdp.domain.ids import ClientId
 from pdp.runtime import Runtime
-from pdp.store import jobs
+from pdp.store import clients, jobs
 from pdp.store.database import Transaction
 from pdp.store.jobs import JobState, StoredJob
 from pdp.usecases.administer_jobs import drop_job, retry_job
@@ -45,6 +46,7 @@ def job() -> None:
 def list_jobs(runtime: Runtime, state: str | None, client: str, count: int) -> None:
     """List jobs, the oldest first: `ready` waits, `running` is tried now, `dead` was given up."""
     with runtime.database.read() as tx:
+        _must_be_known(tx, client)
         found = jobs.list_some(
             tx, state=None if state is None else JobState(state), receiver=client, count=count
         )
@@ -112,6 +114,12 @@ def _do_all(runtime: Runtime, word: _Word, chosen: list[str], *, done: str) -> N
         raise Failed(f"a worker is at it, or has just done it: {', '.join(left)}")
 
 
+def _must_be_known(tx: Transaction, client: str) -> None:
+    """Fail if nobody bears the name: nothing of a client that is misspelt looks like all well."""
+    if client and ClientId(client) not in clients.load_all(tx):
+        raise NotFound("client", client)
+
+
 def _chosen(
     runtime: Runtime, job_ids: tuple[str, ...], client: str, *, all_dead: bool, all_waiting: bool
 ) -> list[str]:
@@ -122,6 +130,7 @@ def _chosen(
     if all_waiting and not client:
         raise click.UsageError("--all-waiting goes with --client: changes of ours must not go")
     with runtime.database.read() as tx:
+        _must_be_known(tx, client)
         # All are looked up before any is touched.
         for job_id in job_ids:
             if jobs.get(tx, job_id) is None:

@@ -3,6 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -80,7 +81,14 @@ def prepare_connections(engine: sa.Engine) -> None:
         sa.event.listen(engine, "do_connect", _connect)
         return
     if engine.url.database:
-        _make_room(Path(engine.url.database))
+        path = Path(engine.url.database)
+        _make_room(path)
+
+        @sa.event.listens_for(engine, "do_connect")
+        def _keep_from_others(*_of_the_connection: object) -> None:
+            # What SQLite makes by itself has the mode that the account's umask leaves.
+            with suppress(FileExistsError):
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
     @sa.event.listens_for(engine, "connect")
     def _pragmas(connection: sqlite3.Connection, _record: object) -> None:

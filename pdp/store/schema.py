@@ -1,5 +1,6 @@
 """The schema's version: upgrade, downgrade, and refuse to run on another one."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -99,9 +100,18 @@ def _all_the_time(connection: sa.Connection) -> Iterator[None]:
 
 
 def current(engine: sa.Engine) -> str | None:
-    """Return the revision that the database is at; None for an empty database."""
+    """Return the revision that the database is at; None for an empty database, or no file yet."""
+    if is_missing(engine):
+        return None
     with engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision()
+
+
+def is_missing(engine: sa.Engine) -> bool:
+    """Tell whether SQLite's file is not there yet: whoever only looks must not make it."""
+    if engine.dialect.name != "sqlite" or not (path := engine.url.database):
+        return False
+    return not os.path.exists(path)  # noqa: PTH110  never raises
 
 
 def expected() -> str:

@@ -72,7 +72,7 @@ def share_device(
     """
     before = _locked(tx, device_id)
     if before.device.shared is shared:
-        raise InvalidTransition(f"device {device_id} is {'' if shared else 'not '}shared")
+        raise InvalidTransition(f"device {device_id} is {'already' if shared else 'not'} shared")
     device = replace(before.device, shared=shared)
     action = Action.DEVICE_SHARED if shared else Action.DEVICE_UNSHARED
     _tell(tx, device_id, action, {}, actor=actor, now=now)

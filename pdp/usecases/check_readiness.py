@@ -99,6 +99,8 @@ def _told(error: Exception) -> str:
 
 
 def _database(database: Database) -> tuple[bool, str]:
+    if schema.is_missing(database.engine):
+        return True, "SQLite, and no file yet"
     if database.is_sqlite:
         # Taking the writers' turn tells what a reading cannot: a full disk, a read-only file.
         with database.write() as tx:

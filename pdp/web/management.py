@@ -10,14 +10,16 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import orjson
+from prometheus_client.metrics_core import GaugeMetricFamily
 
 from pdp import metrics
 from pdp.domain.errors import Unavailable
 from pdp.runtime import Runtime
 from pdp.store.decision_log import GRACE
-from pdp.usecases.check_in_time import PromptReadiness
+from pdp.usecases.check_in_time import ANSWER_WITHIN, PromptReadiness
 from pdp.usecases.check_readiness import Check, Readiness, look
 from pdp.web.gauges import gauges_of
+from pdp.web.in_time import InTime
 
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
 #: Returns the checks that only the process which runs the parts can make.
@@ -35,6 +37,7 @@ class Management:
         self._readiness = PromptReadiness(
             lambda: look(runtime.database, runtime.configurations, runtime.clock)
         )
+        self._gauges = InTime(self._gauges_or_none, within=ANSWER_WITHIN)
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
@@ -73,12 +76,15 @@ class Management:
         return status, _JSON, orjson.dumps(document)
 
     def _metrics(self) -> tuple[HTTPStatus, str, bytes]:
-        try:
-            gauges = gauges_of(self._runtime.database, now=self._runtime.clock())
-        except Unavailable:
-            # What was counted is worth most while the database is down.
-            gauges = ()
+        # What was counted is worth most while the database is down, or stands still.
+        gauges = self._gauges() or ()
         return HTTPStatus.OK, metrics.CONTENT_TYPE, metrics.exposition(gauges)
+
+    def _gauges_or_none(self) -> tuple[GaugeMetricFamily, ...]:
+        try:
+            return gauges_of(self._runtime.database, now=self._runtime.clock())
+        except Unavailable:
+            return ()
 
 
 def _records() -> Check:

@@ -434,9 +434,24 @@ def test_a_device_is_blocked_overridden_and_shown_with_its_story(shell, ada):
 def test_a_device_is_shared_and_given_back(shell, ada):
     assert "for everybody" in shell.told("device", "share", ada)
     assert shell.result("device", "show", ada)["shared"] is True
-    assert "is shared" in shell.refused("device", "share", ada)
+    assert "already shared" in shell.refused("device", "share", ada)
     assert "unknown" in shell.told("device", "unshare", ada)
     assert shell.result("device", "show", ada)["shared"] is False
+
+
+def test_a_list_of_devices_that_stops_says_so(shell, ada):
+    with_another = shell.result("device", "list")
+    assert len(with_another) == 1
+    assert "there are more" not in shell.run("device", "list", "--count", "1").stderr
+    with opened_runtime() as runtime, runtime.database.write() as tx:
+        register_device(
+            tx, RULES, owner=None, display_name="spare", actor="operator", now=runtime.clock()
+        )
+
+    listed = shell.run("device", "list", "--count", "1")
+
+    assert "there are more: --count, or --after dev_" in listed.stderr
+    assert ada in shell.told("device", "list")
 
 
 def test_names_from_strangers_do_not_drive_the_terminal(shell, ada):
@@ -564,7 +579,7 @@ def test_results_are_written_in_three_ways(shell):
 def test_a_file_that_is_no_database_is_one_line_with_the_cure(shell, command):
     (shell.folder / "var" / "pratique.db").write_bytes(b"no database, and never was one" * 200)
 
-    said = shell.refused(*command.split(), code=1).splitlines()
+    said = shell.refused(*command.split()).splitlines()
 
     assert len(said) == 1
     assert "file is not a database: mend what it says, or database.url" in said[0]

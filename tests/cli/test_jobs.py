@@ -4,8 +4,9 @@ from datetime import datetime
 
 import pytest
 
-from pdp.store import jobs
+from pdp.store import clients, jobs
 from tests.builders import NOW
+from tests.deployment import a_client
 
 
 @pytest.fixture
@@ -16,6 +17,7 @@ def given_up(shell):
     with database.write() as tx:
         jobs.enqueue(tx, "propagate-change", {}, now=NOW)
         for client in ("wiki", "mail"):
+            clients.add(tx, a_client(client), now=NOW)
             jobs.enqueue(tx, "deliver-logout", {}, now=NOW, receiver=client)
             (job,) = jobs.claim(tx, now=NOW, receiver=client)
             jobs.bury(tx, job.id, error="the receiver answered 503, not 200")
@@ -32,6 +34,14 @@ def test_jobs_are_listed_with_client_and_last_error(shell, given_up):
     assert "503" in wiki["last_error"]
     assert len(shell.result("job", "list")) == 3
     assert len(shell.result("job", "list", "--count", "1")) == 1
+
+
+@pytest.mark.parametrize("word", ["list", "retry --all-dead", "drop --all-waiting"])
+def test_a_client_that_nobody_knows_is_no_client_without_jobs(shell, given_up, word):
+    assert given_up
+    told = shell.refused("job", *word.split(), "--client", "wikki")
+
+    assert "no client 'wikki': see `pdp client list`" in told
 
 
 def test_a_job_that_was_given_up_begins_anew(shell, given_up):

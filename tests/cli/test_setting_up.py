@@ -1,6 +1,8 @@
 """`pdp init`, `config`, `db`, `doctor`: from nothing to ready, and every problem told at once."""
 
 import json
+import os
+import re
 import stat
 
 import pytest
@@ -279,10 +281,34 @@ def test_the_doctor_looks_at_a_database_without_a_schema(shell):
     assert schema["cure"] == "run `pdp init`"
 
 
-def test_the_doctor_looks_at_a_database_that_is_not_there(shell):
-    (shell.folder / "var" / "pratique.db").unlink()
+@pytest.mark.parametrize("look", ["doctor", "db status", "db check", "user list"])
+def test_whoever_looks_at_a_database_that_is_not_there_makes_none(shell, look):
+    path = shell.folder / "var" / "pratique.db"
+    path.unlink()
 
+    shell.run(*look.split())
+
+    assert not path.exists()
     assert _checks(shell)["schema"]["cure"] == "run `pdp init`"
+
+
+def test_a_database_is_its_account_s_alone_whoever_makes_it(shell):
+    path = shell.folder / "var" / "pratique.db"
+    path.unlink()
+    before = os.umask(0o022)
+    try:
+        shell.told("db", "upgrade")
+    finally:
+        os.umask(before)
+
+    parts = path.parent.glob(f"{path.name}*")
+    assert {stat.S_IMODE(part.stat().st_mode) for part in parts} == {0o600}
+
+
+def test_durations_are_shown_as_they_are_written(shell):
+    shown = shell.told("config", "show")
+
+    assert re.search(r"^lifetimes\.session_idle +8h +default$", shown, re.MULTILINE)
 
 
 def test_the_doctor_looks_at_settings_though_the_master_key_is_gone(shell):

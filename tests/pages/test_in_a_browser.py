@@ -119,6 +119,7 @@ def luminance(colour):
 
 def test_the_keyboard_alone_signs_in(site, page):
     page.goto(site.page("sign-in"))
+    page.wait_for_function("document.activeElement.id === 'username'")
     page.keyboard.type("ada")
     page.keyboard.press("Tab")
     page.keyboard.type("correct horse")

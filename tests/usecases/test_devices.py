@@ -255,7 +255,7 @@ def test_a_shared_device_is_everybody_s_until_it_is_not(people):
     assert not is_known_to_a_stranger()
     share(shared=True)
     assert is_known_to_a_stranger()
-    with pytest.raises(InvalidTransition, match="is shared"):
+    with pytest.raises(InvalidTransition, match="already shared"):
         share(shared=True)
     share(shared=False)
     assert not is_known_to_a_stranger()

@@ -85,15 +85,22 @@ def test_a_postgresql_that_stands_still_is_answered_before_a_probe_gives_up(post
     with stopped(pid):
         status, body = _get(management, "/readyz")
         again, still = _get(management, "/readyz")
+        scraped = [_get(management, "/metrics") for _ in range(2)]
     for each in threading.enumerate():
-        if each.name == "readiness":
+        if each.name in {"readiness", "in-time"}:
             each.join(20)
+    whole = _get(management, "/metrics")
     database.close()
 
     assert (status, again) == (503, 503)
     assert json.loads(body)["checks"]["database"]["detail"] == "no answer within 1.5 s"
     assert json.loads(still)["checks"]["database"]["detail"] == "still no answer"
     assert json.loads(body)["checks"]["worker"]["ok"]
+    # What was counted is told all the same.
+    assert [(status, b"pdp_fail_open_total" in text) for status, text in scraped] == [
+        (200, True)
+    ] * 2
+    assert [b"pdp_jobs_depth" in text for _, text in (*scraped, whole)] == [False, False, True]
 
 
 def test_records_that_cannot_be_written_are_named_until_they_are(database, clock):
