@@ -13,6 +13,7 @@ from typing import Any, Final, NoReturn, Protocol, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
+from sqlalchemy.util.concurrency import in_greenlet
 
 from pdp.store.database import Database, Reading, Transaction
 from pdp.store.engine import DRIVER_ERRORS
@@ -30,7 +31,10 @@ class NotAtOnce(Exception):
 
 
 class Reader(Protocol):
-    """Asks one question at a time, for whoever runs on the event loop (in a `greenlet_spawn`)."""
+    """Asks one question at a time, for whoever runs on the event loop."""
+
+    #: Whether it never waits; else whoever asks runs in a `greenlet_spawn`.
+    is_instant: bool
 
     def one(self, statement: Statement, parameters: Mapping[str, Value]) -> Row | None:
         """Return the first row, or None; NotAtOnce if that cannot be had now."""
@@ -135,15 +139,17 @@ class AtOnce(Database):
 
     def grouped(self, work: Callable[[Transaction], T]) -> T:
         """Run a work that changes something, beside the loop."""
-        if self._loop_writer is None:
-            raise NotAtOnce
-        return self._loop_writer.grouped(work)
+        return self._writer_now().grouped(work)
 
     def single(self, work: Callable[[Transaction], T]) -> T:
         """Run a work that is one statement, or a few of SQLite's."""
-        if self._loop_writer is None:
+        return self._writer_now().single(work)
+
+    def _writer_now(self) -> Writer:
+        """Return the writer, for whoever can wait for it (in a `greenlet_spawn`)."""
+        if self._loop_writer is None or not in_greenlet():
             raise NotAtOnce
-        return self._loop_writer.single(work)
+        return self._loop_writer
 
     def lend(self) -> NoReturn:
         """Raise NotAtOnce: a connection may have to be waited for."""
@@ -152,6 +158,8 @@ class AtOnce(Database):
 
 class SqliteReader:
     """SQLite on a connection of the loop's own; readers of a WAL wait for nobody."""
+
+    is_instant = True
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine

@@ -77,6 +77,8 @@ _ALL: Final = _Turn()
 class PipelineReader:
     """Asks on one connection, for as long as `loop` runs; all but connecting happens there."""
 
+    is_instant = False
+
     def __init__(
         self,
         engine: sa.Engine,

@@ -47,6 +47,8 @@ _ENDPOINTS: Final[dict[tuple[str, str], Endpoint]] = {
 _QUICK: Final = frozenset(
     {("POST", "/token"), ("POST", "/introspect"), ("GET", "/userinfo"), ("POST", "/userinfo")}
 )
+#: What a caller proves itself by that is used up with it.
+_USED_UP: Final = b"client_assertion"
 #: Bytes of one that is answered at once: no token needs more, and reading a form takes time.
 _LARGEST_AT_ONCE: Final = 8 * 1024
 _WEBHOOKS: Final = "/webhooks/"
@@ -57,6 +59,11 @@ _STATUS: Final = {status.value: f"{status.value} {status.phrase}" for status in 
 def is_quick(method: str, path: str) -> bool:
     """Tell whether `Door.at_once` may know the answer."""
     return (method, path) in _QUICK
+
+
+def only_reads(environ: Environ) -> bool:
+    """Tell whether it changes nothing: a check by a caller whose proof is not used up."""
+    return environ["PATH_INFO"] != "/token" and _USED_UP not in environ["wsgi.input"].getvalue()
 
 
 def is_program(method: str, path: str) -> bool:

@@ -10,7 +10,7 @@ from pdp.runtime import Runtime
 from pdp.store.at_once import Reader, SqliteReader
 from pdp.store.loop_writer import LoopWriter
 from pdp.store.pipeline import PipelineReader
-from pdp.web.door import Door, Environ, Headers, is_quick
+from pdp.web.door import Door, Environ, Headers, is_quick, only_reads
 
 
 def reader_for(runtime: Runtime, loop: asyncio.AbstractEventLoop) -> Reader:
@@ -58,5 +58,7 @@ class OnTheLoop:
         """
         if self._reader is None:
             return None
+        if self._reader.is_instant and only_reads(environ):
+            return self._door.at_once(environ)
         # Wherever the work waits for an answer or a commit, the loop goes on.
         return await greenlet_spawn(self._door.at_once, environ)

@@ -324,6 +324,20 @@ def test_a_caller_that_proves_itself_by_an_assertion_is_answered_and_uses_it_up(
     assert status.startswith("401")
 
 
+def test_an_assertion_in_other_letters_is_a_thread_s_to_use_up(world: World):
+    """What nobody foresaw to write is not begun where it could not be waited for."""
+    with world.database.write() as tx:
+        clients.add(tx, a_client_with_a_key(), now=NOW)
+    token = str(world.machine_token().body["access_token"])
+    environ, body = _with_an_assertion("/introspect", "j-1", token=token)
+    disguised = environ, body.replace(b"client_assertion", b"client%5Fassertion")
+
+    async def work(ways: OnLoop) -> object:
+        return await ways.at_once(disguised) or ways.in_a_thread(disguised)
+
+    assert on_the_loop(world, work)[0] == 200
+
+
 def _with_an_assertion(path: str, jti: str, **form: str) -> Asked:
     issued = int(NOW.timestamp())
     claims = {"iss": "robot", "sub": "robot", "aud": ISSUER, "jti": jti, "exp": issued + 60}
