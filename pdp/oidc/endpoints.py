@@ -8,7 +8,6 @@ They know no web framework, so that the same handlers can stand behind any front
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from http import HTTPStatus
 
 import orjson
@@ -18,9 +17,10 @@ from pdp import logs, metrics
 from pdp.domain.client import Client
 from pdp.ephemeral.rate_limit import Limited
 from pdp.oidc import client_auth
+from pdp.oidc.again import keep_answer
 from pdp.oidc.changes import Moved
 from pdp.oidc.introspection import introspect as introspect_token
-from pdp.oidc.request import Answer, OidcRequest, Parameters
+from pdp.oidc.request import Answer, Call, OidcRequest, Parameters
 from pdp.oidc.revocation import revoke as revoke_token
 from pdp.oidc.server import Server
 from pdp.oidc.userinfo import Challenge
@@ -38,16 +38,6 @@ _MOST_FORM = 64 * 1024
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 #: How often a request is looked at anew because something moved under it.
 _TRIES = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """One HTTP request, as far as these endpoints look at it."""
-
-    body: bytes
-    content_type: str
-    authorization: str | None
-    address: str | None
 
 
 def token(server: Server, call: Call) -> Answer:
@@ -73,7 +63,10 @@ def introspect(server: Server, call: Call) -> Answer:
     def tell(request: OidcRequest) -> Answer:
         caller = _caller(server, request)
         answer = introspect_token(server.issuer, request, caller, log)
-        return Answer(200, orjson.dumps(answer.body).decode(), list(_JSON))
+        body = orjson.dumps(answer.body).decode()
+        if answer.claims is not None:
+            keep_answer(server, request, call, caller=caller, claims=answer.claims, body=body)
+        return Answer(200, body, list(_JSON))
 
     return _slowed(server, call, _settled(server, call, parameters, tell))
 

@@ -35,10 +35,14 @@ _TOLD = ("iss", "aud", "sub", "client_id", "iat", "exp", "jti", "acr", "amr", "a
 
 @dataclass(frozen=True, slots=True)
 class Introspected:
-    """The answer, and the decision behind it if there was one to take."""
+    """The answer, and the decision behind it if there was one to take.
+
+    `claims` are an access token's, where all of the answer follows from them and from the decision.
+    """
 
     body: Claims
     outcome: Outcome | None
+    claims: Claims | None = None
 
 
 def introspect(
@@ -76,7 +80,9 @@ def introspect(
     if terms.family_ends_at is not None:
         body["session_restrictions"] = list(terms.restrictions)
         body["session_expiry"] = int(terms.family_ends_at.timestamp())
-    return Introspected(body, judged.decision.outcome)
+        # It is another one each second.
+        return Introspected(body, judged.decision.outcome)
+    return Introspected(body, judged.decision.outcome, claims)
 
 
 def verify_access_token(issuer: Issuer, request: OidcRequest, token: str) -> Claims | None:

@@ -8,6 +8,7 @@ from pdp.domain.client import Client, Resource
 from pdp.domain.session import Grant
 from pdp.jose.tokens import at_hash, sign_jwt
 from pdp.jose.verified import VerifiedTokens
+from pdp.oidc.answered import AnsweredChecks
 from pdp.oidc.enforce import Terms
 from pdp.oidc.remembered import RememberedDecisions
 from pdp.oidc.request import OidcRequest
@@ -24,6 +25,7 @@ class Issuer:
     lifetimes: LifetimeSettings
     seen: VerifiedTokens
     decided: RememberedDecisions
+    answered: AnsweredChecks
 
 
 @dataclass(frozen=True, slots=True)

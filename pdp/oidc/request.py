@@ -21,6 +21,16 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _LAYOUT = str.maketrans("", "", "\t\r\n")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One HTTP request, as far as the endpoints of programs look at it."""
+
+    body: bytes
+    content_type: str
+    authorization: str | None
+    address: str | None
+
+
 @dataclass(slots=True)
 class Answer:
     """An HTTP answer: status, body and headers. Authlib's extensions set its `location`."""

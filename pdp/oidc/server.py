@@ -16,6 +16,7 @@ from pdp.domain.ids import ClientId
 from pdp.ephemeral.rate_limit import RateLimiter
 from pdp.jose.verified import VerifiedTokens
 from pdp.oidc import client_auth
+from pdp.oidc.answered import AnsweredChecks
 from pdp.oidc.client import OidcClient
 from pdp.oidc.grants import (
     AuthorizationCodeGrant,
@@ -58,6 +59,7 @@ class Server(AuthorizationServer):
             lifetimes=runtime.settings.lifetimes,
             seen=VerifiedTokens(),
             decided=RememberedDecisions(),
+            answered=AnsweredChecks(),
         )
         self.pepper = client_pepper(runtime.envelope)
         for grant in (AuthorizationCodeGrant, RefreshTokenGrant, ClientCredentialsGrant):

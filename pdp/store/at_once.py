@@ -7,7 +7,7 @@ be done anew where it may wait.
 """
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Any, Final, NoReturn, Protocol, TypeVar
 
@@ -38,6 +38,10 @@ class Reader(Protocol):
 
     def one(self, statement: Statement, parameters: Mapping[str, Value]) -> Row | None:
         """Return the first row, or None; NotAtOnce if that cannot be had now."""
+        ...
+
+    def ask(self, statement: Statement, parameters: Mapping[str, Value]) -> Awaitable[Row | None]:
+        """Do the same for a coroutine, which needs no greenlet to wait in."""
         ...
 
     def close(self) -> None:
@@ -175,6 +179,10 @@ class SqliteReader:
             self.close()
             raise NotAtOnce from error
         return row
+
+    async def ask(self, statement: Statement, parameters: Mapping[str, Value]) -> Row | None:
+        """Do the same for a coroutine."""
+        return self.one(statement, parameters)
 
     def close(self) -> None:
         """Let go of the connection; the next question opens another."""

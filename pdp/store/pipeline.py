@@ -116,19 +116,12 @@ class PipelineReader:
 
     def one(self, statement: Statement, parameters: Mapping[str, Value]) -> Row | None:
         """Return the first row, or None; NotAtOnce if it does not come."""
-        return await_(self._ask(statement, parameters))
+        return await_(self.ask(statement, parameters))
 
-    def close(self) -> None:
-        """Let go of the connection for good."""
-        if self._is_closed:
-            return
-        self._is_closed = True
-        sa.event.remove(self.engine, "engine_disposed", self._dropped)
-        self._give_up()
-
-    def _ask(
+    def ask(
         self, statement: Statement, parameters: Mapping[str, Value]
     ) -> "asyncio.Future[Row | None]":
+        """Ask; the answer is the first row, or None. NotAtOnce if it does not come."""
         pgconn = self._pgconn
         if pgconn is None or len(self._expected) > 2 * MOST_OPEN:
             raise NotAtOnce
@@ -146,6 +139,14 @@ class PipelineReader:
         answer: asyncio.Future[Row | None] = self._loop.create_future()
         self._expect(_Question(prepared, answer, self._loop.time()))
         return answer
+
+    def close(self) -> None:
+        """Let go of the connection for good."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        sa.event.remove(self.engine, "engine_disposed", self._dropped)
+        self._give_up()
 
     def _prepare(self, pgconn: "pq.abc.PGconn", statement: Statement) -> Prepared:
         prepared = Prepared(f"pdp_{len(self._prepared)}".encode())

@@ -60,9 +60,9 @@ _OF_TOKEN = Statement(
     f" WHERE {CONFIGURATION_ROW}"
 )
 #: Of the row above, what moves whenever anything does that a decision on it could see: the places
-#: of the columns of `_MARKS_OF_TOKEN`, in its order.
+#: of the columns of `MARKS_OF_TOKEN`, in its order.
 _MARKS: Final = (0, 1, 2, 15, 16, 17, 20, 21, 22, 32)
-_MARKS_OF_TOKEN = Statement(
+MARKS_OF_TOKEN = Statement(
     "SELECT c.value, EXISTS (SELECT 1 FROM revoked_tokens WHERE jti = :jti),"  # noqa: S608  columns are ours
     " g.id, g.expires_at, g.revoked_at, s.id, s.epoch, s.disabled_at, d.id, d.epoch"
     f" FROM {CONFIGURATION} LEFT JOIN grants g ON g.id = :grant_id{HELD_JOINS}"
@@ -174,7 +174,7 @@ def check_token(tx: Transaction, jti: str, grant_id: GrantId | None) -> TokenChe
 
 def marks_of_token(tx: Transaction, jti: str, grant_id: GrantId | None) -> TokenMarks:
     """Return what tells whether a check of one access token would find anything new."""
-    row = tx.one(_MARKS_OF_TOKEN, {"jti": jti, "grant_id": grant_id})
+    row = tx.one(MARKS_OF_TOKEN, {"jti": jti, "grant_id": grant_id})
     if row is None:
         raise_lost()
     return TokenMarks(row)

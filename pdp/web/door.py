@@ -18,8 +18,8 @@ from flask import Flask
 
 from pdp.domain.ids import SourceId
 from pdp.oidc import endpoints
-from pdp.oidc.endpoints import Call
-from pdp.oidc.request import Answer
+from pdp.oidc.again import answer_again
+from pdp.oidc.request import Answer, Call
 from pdp.oidc.server import Server
 from pdp.runtime import Runtime
 from pdp.store.at_once import NotAtOnce, Reader, Writer
@@ -47,6 +47,7 @@ _ENDPOINTS: Final[dict[tuple[str, str], Endpoint]] = {
 _QUICK: Final = frozenset(
     {("POST", "/token"), ("POST", "/introspect"), ("GET", "/userinfo"), ("POST", "/userinfo")}
 )
+_INTROSPECTION: Final = ("/introspect", "POST")
 #: What a caller proves itself by that is used up with it.
 _USED_UP: Final = b"client_assertion"
 #: Bytes of one that is answered at once: no token needs more, and reading a form takes time.
@@ -127,6 +128,21 @@ class Door:
                 environ[RAISED] = answer
             return None
         end(environ, path, answer.status)
+        told = answer.body.encode()
+        return answer.status, self._told(environ, answer, told), told
+
+    async def again(self, environ: Environ, reader: Reader) -> tuple[int, Headers, bytes] | None:
+        """Answer an introspection in the same words as before; None for `at_once` to answer."""
+        if (environ["PATH_INFO"], environ["REQUEST_METHOD"]) != _INTROSPECTION or RAISED in environ:
+            return None
+        body = environ["wsgi.input"].getvalue()
+        if len(body) > _LARGEST_AT_ONCE:
+            return None
+        begin(environ, self._proxies)
+        answer = await answer_again(self._server, reader, self._call(environ, body))
+        if answer is None:
+            return None
+        end(environ, environ["PATH_INFO"], answer.status)
         told = answer.body.encode()
         return answer.status, self._told(environ, answer, told), told
 

@@ -4,8 +4,7 @@ import orjson
 from flask import Blueprint, Response, request
 
 from pdp.oidc import discovery, endpoints
-from pdp.oidc.endpoints import Call
-from pdp.oidc.request import Answer
+from pdp.oidc.request import Answer, Call
 from pdp.web.context import client_address, runtime, server
 
 blueprint = Blueprint("oauth", __name__)

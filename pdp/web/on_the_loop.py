@@ -58,6 +58,9 @@ class OnTheLoop:
         """
         if self._reader is None:
             return None
+        told = await self._door.again(environ, self._reader)
+        if told is not None:
+            return told
         if self._reader.is_instant and only_reads(environ):
             return self._door.at_once(environ)
         # Wherever the work waits for an answer or a commit, the loop goes on.

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 from sqlalchemy.util import greenlet_spawn
 
 from pdp.oidc import endpoints
-from pdp.oidc.endpoints import Call
-from pdp.oidc.request import Answer
+from pdp.oidc.again import answer_again
+from pdp.oidc.request import Answer, Call
 from pdp.oidc.server import Server
 from pdp.runtime import Runtime
 from pdp.store.at_once import NotAtOnce, Reader
@@ -37,6 +37,10 @@ class LoopOfProcess:
         self, endpoint: Callable[[Server, Call], Answer], server: Server, call: Call
     ) -> Answer:
         """Answer on the loop; in this thread what takes longer, and what is not for the loop."""
+        if endpoint is endpoints.introspect:
+            again = self._run(answer_again(server, self._reader, call))
+            if again is not None:
+                return again
         if endpoint in _AT_ONCE:
             at_once = server.at_once(self._reader, self._writer)
             try:

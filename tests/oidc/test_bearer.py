@@ -3,7 +3,7 @@
 import pytest
 
 from pdp.oidc import endpoints
-from pdp.oidc.endpoints import Call
+from pdp.oidc.request import Call
 from tests.oidc.world import World
 
 FORM = "application/x-www-form-urlencoded"

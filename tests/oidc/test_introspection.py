@@ -10,6 +10,7 @@ from pdp.domain.access import Channel
 from pdp.domain.ids import DecisionId
 from pdp.domain.signal import RiskLevel
 from pdp.oidc import endpoints
+from pdp.oidc.request import Call
 from pdp.oidc.server import Server
 from pdp.store import decisions, exposures
 from pdp.store.decision_log import GRACE, DecisionLog
@@ -264,7 +265,7 @@ def test_a_recorded_decision_tells_the_facts_that_it_saw(world: World):
 
 
 def test_a_form_of_another_type_is_refused(world: World):
-    call = endpoints.Call(
+    call = Call(
         body=b'{"token": "x"}',
         content_type="application/json",
         authorization="Basic " + base64.b64encode(b"wiki:x").decode(),

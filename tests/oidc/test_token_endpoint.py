@@ -11,8 +11,7 @@ from joserfc.jwk import ECKey, KeySet
 
 from pdp.jose.tokens import at_hash
 from pdp.oidc import endpoints
-from pdp.oidc.endpoints import Call
-from pdp.oidc.request import Answer
+from pdp.oidc.request import Answer, Call
 from pdp.oidc.server import Server
 from pdp.store import tokens
 from tests.oidc.world import API, CHALLENGE, REDIRECT, World, secret_of

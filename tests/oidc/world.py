@@ -14,9 +14,8 @@ from pdp.domain.client import Client, ClientSecret, Resource
 from pdp.domain.ids import ClientId
 from pdp.oidc import endpoints
 from pdp.oidc.authorize import Proceed, next_step, read_request
-from pdp.oidc.endpoints import Call
 from pdp.oidc.grants import Authorized
-from pdp.oidc.request import Answer, OidcRequest, Parameters
+from pdp.oidc.request import Answer, Call, OidcRequest, Parameters
 from pdp.oidc.server import Server
 from pdp.runtime import Runtime
 from pdp.store import clients, sessions

@@ -8,7 +8,7 @@ import pytest
 from pdp.clock import new_id
 from pdp.domain.ids import ClientId
 from pdp.oidc import endpoints
-from pdp.oidc.endpoints import Call
+from pdp.oidc.request import Call
 from pdp.store import clients, subjects
 from tests.builders import NOW
 from tests.oidc.world import World, a_confidential_client

@@ -1,0 +1,64 @@
+"""Introspections that were answered yes, told again to the same question while nothing has moved.
+
+A resource asks about a token in the same words for as long as it lives: the same bytes with the
+same credentials. Reading them, proving the caller and verifying the token anew could only come to
+what they came to before, until one of these runs out. What the database says is asked anew each
+time: with other marks, the question is answered from the beginning.
+"""
+
+import hashlib
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime
+
+from pdp.domain.ids import ClientId, GrantId
+from pdp.oidc.remembered import Remembered
+from pdp.usecases.configuration import Configuration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """An answer, the decision behind it, and when (UTC) question and answer fit together."""
+
+    body: str
+    client: ClientId
+    jti: str
+    grant: GrantId | None
+    decision: Remembered
+    configuration: Configuration
+    since: datetime
+    until: datetime
+
+
+class AnsweredChecks:
+    """The last `capacity` answers, by question; may be used from threads."""
+
+    __slots__ = ("_answers", "_capacity", "_lock")
+
+    def __init__(self, capacity: int = 4096) -> None:
+        self._capacity = capacity
+        self._lock = threading.Lock()
+        self._answers: OrderedDict[bytes, Answered] = OrderedDict()
+
+    def find(self, question: bytes, now: datetime) -> Answered | None:
+        """Return what was answered, if caller and token are still good for it."""
+        with self._lock:
+            known = self._answers.get(question)
+            if known is not None:
+                self._answers.move_to_end(question)
+        return known if known is not None and known.since <= now < known.until else None
+
+    def keep(self, question: bytes, answered: Answered) -> None:
+        """Remember an answer; the one that was used longest ago makes room."""
+        with self._lock:
+            self._answers[question] = answered
+            self._answers.move_to_end(question)
+            if len(self._answers) > self._capacity:
+                self._answers.popitem(last=False)
+
+
+def question_of(authorization: str | None, content_type: str, body: bytes) -> bytes:
+    """Return a digest of all that a question says: secrets and tokens are not kept for this."""
+    heads = f"{authorization}\n{content_type}\n".encode("utf-8", "surrogatepass")
+    return hashlib.sha256(len(heads).to_bytes(4) + heads + body).digest()
