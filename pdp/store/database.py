@@ -64,6 +64,7 @@ class Database:
         self.is_sqlite = engine.dialect.name == "sqlite"
         self._group = GroupCommit(self.turn, self.commit_all)
         self._kept: deque[Link] = deque()
+        self._is_closed = False
         pool = engine.pool
         if not isinstance(pool, sa.QueuePool):
             raise TypeError(f"the engine needs a pool of bounded size, not {type(pool).__name__}")
@@ -152,7 +153,8 @@ class Database:
                 raise
 
     def close(self) -> None:
-        """Close every connection that nobody uses."""
+        """Close every connection that nobody uses, and each other one once it is given back."""
+        self._is_closed = True
         self._drop_kept()
         self.engine.dispose()
 
@@ -237,7 +239,7 @@ class Database:
         So is one that was left in the middle of something, as by Ctrl-C.
         """
         try:
-            if sound and link.is_at_rest():
+            if sound and link.is_at_rest() and not self._is_closed:
                 self._kept.append(link)
                 if self._silence.is_on:
                     self._silence.end()

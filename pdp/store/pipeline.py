@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
-from threading import Thread
+from threading import Lock, Thread
 from typing import Final, TypeVar
 
 import psycopg
@@ -102,6 +102,9 @@ class PipelineReader:
         self._is_under_way = False
         #: How often connections were dropped for an outage: what was opened before is none to keep.
         self._drops = 0
+        #: A connection on its way to the loop, which may be at its end.
+        self._arrived: ImpatientConnection | None = None
+        self._arriving = Lock()
         self._is_closed = False
         # Whoever drops the connections of an outage, as when a failover made the server read-only,
         # means this one, too: it only reads, and would not find out.
@@ -144,7 +147,10 @@ class PipelineReader:
         """Let go of the connection for good."""
         if self._is_closed:
             return
-        self._is_closed = True
+        with self._arriving:
+            self._is_closed = True
+        if (late := self._taken_over()) is not None:
+            late.close()
         sa.event.remove(self.engine, "engine_disposed", self._dropped)
         self._give_up()
 
@@ -259,14 +265,27 @@ class PipelineReader:
             with suppress(*DRIVER_ERRORS):
                 connection = own_connection(self.engine)
         finally:
-            try:
-                self._loop.call_soon_threadsafe(self._opened, connection, drops)
-            except RuntimeError:
-                # The loop is over.
-                if connection is not None:
-                    connection.close()
+            self._hand_over(connection, drops)
 
-    def _opened(self, connection: ImpatientConnection | None, drops: int) -> None:
+    def _hand_over(self, connection: ImpatientConnection | None, drops: int) -> None:
+        """Tell the loop; close the connection if nobody is there to take it any more."""
+        with self._arriving:
+            if not self._is_closed:
+                self._arrived, connection = connection, None
+        try:
+            self._loop.call_soon_threadsafe(self._opened, drops)
+        except RuntimeError:
+            connection = connection or self._taken_over()
+        if connection is not None:
+            connection.close()
+
+    def _taken_over(self) -> ImpatientConnection | None:
+        with self._arriving:
+            arrived, self._arrived = self._arrived, None
+        return arrived
+
+    def _opened(self, drops: int) -> None:
+        connection = self._taken_over()
         if connection is None:
             self._open_later()
             return

@@ -4,7 +4,6 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine
 from threading import Thread
-from threading import enumerate as enumerate_threads
 from typing import Any, TypeVar
 
 from sqlalchemy.util import greenlet_spawn
@@ -50,13 +49,8 @@ class LoopOfProcess:
         return endpoint(server, call)
 
     def close(self) -> None:
-        """End the loop and what it holds, a connection that is just being opened among it."""
+        """End the loop and what it holds."""
         self._run(self._close())
-        for each in enumerate_threads():
-            if each.name == "pipeline-connect":
-                each.join()
-        # It was handed to the loop by then.
-        self._run(self._once_round())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -70,9 +64,6 @@ class LoopOfProcess:
             while isinstance(reader, PipelineReader) and not reader.is_open:
                 await self._loop.run_in_executor(None, os.sched_yield)
         return reader, LoopWriter(runtime.database, self._loop)
-
-    async def _once_round(self) -> None:
-        """Let the loop come to all that it was handed before."""
 
     async def _close(self) -> None:
         self._reader.close()
