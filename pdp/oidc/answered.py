@@ -60,5 +60,9 @@ class AnsweredChecks:
 
 def question_of(authorization: str | None, content_type: str, body: bytes) -> bytes:
     """Return a digest of all that a question says: secrets and tokens are not kept for this."""
-    heads = f"{authorization}\n{content_type}\n".encode("utf-8", "surrogatepass")
-    return hashlib.sha256(len(heads).to_bytes(4) + heads + body).digest()
+    digest = hashlib.sha256(b"-" if authorization is None else b"+")
+    for part in (authorization or "", content_type):
+        head = part.encode("utf-8", "surrogatepass")
+        digest.update(len(head).to_bytes(4) + head)
+    digest.update(body)
+    return digest.digest()

@@ -15,6 +15,7 @@ from pdp.domain.access import Channel
 from pdp.domain.ids import ClientId
 from pdp.oidc import endpoints
 from pdp.oidc.again import answer_again
+from pdp.oidc.answered import question_of
 from pdp.oidc.client_auth import ASSERTION_TYPE
 from pdp.oidc.request import Answer, Call
 from pdp.oidc.server import Server
@@ -118,6 +119,18 @@ def test_another_type_of_body_is_another_question(asking: Asking):
     assert asking.again(replace(call, content_type="application/json")) is None
     assert asking.again(replace(call, authorization=None)) is None
     assert is_active(asking.again(call))
+
+
+def test_no_two_questions_are_taken_for_one():
+    parts = [None, "", "None", "a", "ab", "b"]
+    questions = {
+        question_of(authorization, kind, body)
+        for authorization in parts
+        for kind in ("", "a", "ab", "b")
+        for body in (b"", b"a", b"ab", b"b")
+    }
+
+    assert len(questions) == 6 * 4 * 4
 
 
 def _disable_person(asking: Asking) -> None:
