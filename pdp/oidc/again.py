@@ -7,7 +7,7 @@ from pdp.domain.access import Channel
 from pdp.domain.client import Client
 from pdp.domain.ids import GrantId
 from pdp.oidc.answered import Answered, question_of
-from pdp.oidc.issue import Claims
+from pdp.oidc.introspection import Introspected
 from pdp.oidc.request import Answer, Call, OidcRequest
 from pdp.oidc.server import Server
 from pdp.store.at_once import NotAtOnce, Reader
@@ -15,33 +15,44 @@ from pdp.store.standings import MARKS_OF_TOKEN, TokenMarks
 from pdp.usecases.decide_access import count_again
 
 _JSON = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
+#: Bytes of one that is answered on the event loop, whatever it is about: no token needs more, and
+#: reading a form takes time.
+LARGEST_QUESTION = 8 * 1024
 #: An assertion is used up; who proves nothing may not ask.
 _KEPT_METHODS = frozenset({"client_secret_basic", "client_secret_post"})
 
 
 def keep_answer(
-    server: Server, request: OidcRequest, call: Call, *, caller: Client, claims: Claims, body: str
+    server: Server,
+    request: OidcRequest,
+    call: Call,
+    *,
+    caller: Client,
+    answer: Introspected,
+    body: str,
 ) -> None:
-    """Remember an answer that follows from the token's claims and from the decision on it.
+    """Remember an answer that follows from the token's claims and from a remembered decision.
 
-    For as long as the token lives, and every secret of the caller: which of them it presented is
-    not known here.
+    From the one that it was worded on: by now, another may be remembered of the same token. For as
+    long as the token lives, and every secret of the caller: which of them it presented is not known
+    here.
     """
-    jti, issuer = str(claims["jti"]), server.issuer
-    decision = issuer.decided.find((jti, Channel.INTROSPECTION), request.now)
-    if decision is None or request.auth_method not in _KEPT_METHODS:
+    claims, decision = answer.claims, answer.remembered
+    if claims is None or decision is None or request.auth_method not in _KEPT_METHODS:
+        return
+    if len(call.body) > LARGEST_QUESTION:
         return
     ends = [
         secret.expires_at
         for secret in caller.secrets
         if secret.expires_at is not None and secret.expires_at > request.now
     ]
-    issuer.answered.keep(
+    server.issuer.answered.keep(
         question_of(call.authorization, call.content_type, call.body),
         Answered(
             body=body,
             client=caller.id,
-            jti=jti,
+            jti=str(claims["jti"]),
             grant=None if "gid" not in claims else GrantId(str(claims["gid"])),
             decision=decision,
             configuration=request.configuration,

@@ -64,8 +64,7 @@ def introspect(server: Server, call: Call) -> Answer:
         caller = _caller(server, request)
         answer = introspect_token(server.issuer, request, caller, log)
         body = orjson.dumps(answer.body).decode()
-        if answer.claims is not None:
-            keep_answer(server, request, call, caller=caller, claims=answer.claims, body=body)
+        keep_answer(server, request, call, caller=caller, answer=answer, body=body)
         return Answer(200, body, list(_JSON))
 
     return _slowed(server, call, _settled(server, call, parameters, tell))

@@ -37,12 +37,23 @@ _TOLD = ("iss", "aud", "sub", "client_id", "iat", "exp", "jti", "acr", "amr", "a
 class Introspected:
     """The answer, and the decision behind it if there was one to take.
 
-    `claims` are an access token's, where all of the answer follows from them and from the decision.
+    Where all of the answer follows from an access token's `claims` and a remembered decision, these
+    are here, too.
     """
 
     body: Claims
     outcome: Outcome | None
     claims: Claims | None = None
+    remembered: Remembered | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DecidedOnToken:
+    """A decision on an access token, the token's scopes, and where it is remembered, if it is."""
+
+    judged: Judged
+    scopes: tuple[str, ...]
+    remembered: Remembered | None
 
 
 def introspect(
@@ -63,8 +74,8 @@ def introspect(
     decided = decide_on_token(issuer, request, claims, Channel.INTROSPECTION, log)
     if decided is None:
         return Introspected(INACTIVE, None)
-    judged, scopes = decided
-    terms = token_terms(judged.decision, scopes, issuer.lifetimes, now=request.now)
+    judged = decided.judged
+    terms = token_terms(judged.decision, decided.scopes, issuer.lifetimes, now=request.now)
     if isinstance(terms, Refused):
         return Introspected(INACTIVE, judged.decision.outcome)
     body: Claims = {
@@ -82,7 +93,7 @@ def introspect(
         body["session_expiry"] = int(terms.family_ends_at.timestamp())
         # It is another one each second.
         return Introspected(body, judged.decision.outcome)
-    return Introspected(body, judged.decision.outcome, claims)
+    return Introspected(body, judged.decision.outcome, claims, decided.remembered)
 
 
 def verify_access_token(issuer: Issuer, request: OidcRequest, token: str) -> Claims | None:
@@ -102,10 +113,10 @@ def verify_access_token(issuer: Issuer, request: OidcRequest, token: str) -> Cla
 
 def decide_on_token(
     issuer: Issuer, request: OidcRequest, claims: Claims, channel: Channel, log: DecisionLog
-) -> tuple[Judged, tuple[str, ...]] | None:
+) -> DecidedOnToken | None:
     """Decide on an access token as of now, and record it within a second.
 
-    Returns the decision and the token's scopes; None when nothing stands behind it any more.
+    None when nothing stands behind it any more.
     """
     scopes = tuple(str(claims.get("scope", "")).split())
     jti = str(claims["jti"])
@@ -115,7 +126,7 @@ def decide_on_token(
         decision_id = log.count(known.log_key)
         if decision_id is not None:
             count_again(known.judged, decision_id)
-            return known.judged, scopes
+            return DecidedOnToken(known.judged, scopes, known)
     check = check_token(request.tx, jti, grant_id)
     request.confirm(check.generation)
     if check.revoked:
@@ -137,13 +148,15 @@ def decide_on_token(
     key = record_in_group(
         log, judged, token=jti, subject_epoch=0 if held is None else held.standing.epoch
     )
+    kept = None
     if held is None or is_up_to_date(
         held.standing.device, request.configuration.rules, request.now
     ):
         ends = None if held is None else held.grant.expires_at
         until = earliest((ends, judged.decision.valid_until))
-        issuer.decided.keep((jti, channel), Remembered(check.marks, judged, until, key))
-    return judged, scopes
+        kept = Remembered(check.marks, judged, until, key)
+        issuer.decided.keep((jti, channel), kept)
+    return DecidedOnToken(judged, scopes, kept)
 
 
 def _still_holds(

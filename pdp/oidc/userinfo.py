@@ -43,7 +43,7 @@ def userinfo(
     decided = decide_on_token(issuer, request, claims, Channel.USERINFO, log)
     if decided is None:
         return _INVALID
-    judged, scopes = decided
+    judged, scopes = decided.judged, decided.scopes
     terms = token_terms(judged.decision, scopes, issuer.lifetimes, now=request.now)
     if isinstance(terms, Refused):
         if judged.decision.outcome is Outcome.STEP_UP:

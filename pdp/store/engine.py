@@ -86,8 +86,9 @@ def prepare_connections(engine: sa.Engine) -> None:
 
         @sa.event.listens_for(engine, "do_connect")
         def _keep_from_others(*_of_the_connection: object) -> None:
-            # What SQLite makes by itself has the mode that the account's umask leaves.
-            with suppress(FileExistsError):
+            # What SQLite makes by itself has the mode that the account's umask leaves. If this
+            # cannot be done, or need not, SQLite says what is wrong.
+            with suppress(OSError):
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
     @sa.event.listens_for(engine, "connect")

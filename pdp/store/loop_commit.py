@@ -188,7 +188,7 @@ class LoopCommit:
                 return ran.get(timeout=_LOOK_AFTER)
             except Empty:
                 # The lock is others', too, and a loop at its end runs nothing any more.
-                if self._is_closed:
+                if self._is_closed and ran.empty():
                     raise Unavailable("this process is stopping") from None
 
     def _commit_and_give_up(self, group: _Group, give_up_turn: Callable[[], None]) -> None:

@@ -18,7 +18,7 @@ from flask import Flask
 
 from pdp.domain.ids import SourceId
 from pdp.oidc import endpoints
-from pdp.oidc.again import answer_again
+from pdp.oidc.again import LARGEST_QUESTION, answer_again
 from pdp.oidc.request import Answer, Call
 from pdp.oidc.server import Server
 from pdp.runtime import Runtime
@@ -50,8 +50,6 @@ _QUICK: Final = frozenset(
 _INTROSPECTION: Final = ("/introspect", "POST")
 #: What a caller proves itself by that is used up with it.
 _USED_UP: Final = b"client_assertion"
-#: Bytes of one that is answered at once: no token needs more, and reading a form takes time.
-_LARGEST_AT_ONCE: Final = 8 * 1024
 _WEBHOOKS: Final = "/webhooks/"
 _WEBHOOK_ROUTE: Final = "/webhooks/<source>"
 _STATUS: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
@@ -116,7 +114,7 @@ class Door:
         length = self._length(environ, method)
         if self._at_once is None or RAISED in environ:
             return None
-        if length is None or length > _LARGEST_AT_ONCE:
+        if length is None or length > LARGEST_QUESTION:
             return None
         begin(environ, self._proxies)
         body = environ["wsgi.input"].read(length) if length else b""
@@ -136,7 +134,7 @@ class Door:
         if (environ["PATH_INFO"], environ["REQUEST_METHOD"]) != _INTROSPECTION or RAISED in environ:
             return None
         body = environ["wsgi.input"].getvalue()
-        if len(body) > _LARGEST_AT_ONCE:
+        if len(body) > LARGEST_QUESTION:
             return None
         begin(environ, self._proxies)
         answer = await answer_again(self._server, reader, self._call(environ, body))

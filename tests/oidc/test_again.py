@@ -5,6 +5,7 @@ import base64
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 import orjson
@@ -14,7 +15,7 @@ from joserfc import jwt
 from pdp.domain.access import Channel
 from pdp.domain.ids import ClientId
 from pdp.oidc import endpoints
-from pdp.oidc.again import answer_again
+from pdp.oidc.again import LARGEST_QUESTION, answer_again
 from pdp.oidc.answered import question_of
 from pdp.oidc.client_auth import ASSERTION_TYPE
 from pdp.oidc.request import Answer, Call
@@ -24,6 +25,7 @@ from pdp.store.at_once import SqliteReader
 from pdp.store.database import Database
 from pdp.store.decision_log import GRACE, DecisionLog
 from pdp.store.documents import DocumentKind
+from pdp.store.standings import TokenMarks, marks_of_token
 from pdp.usecases.client_secrets import client_pepper, secret_digest
 from pdp.usecases.publish_document import publish
 from pdp.usecases.register_client import rotate_client_secret
@@ -219,6 +221,44 @@ def test_an_answer_is_known_again_once_it_was_found_anew(asking: Asking):
 
     assert is_active(asking.whole(asking.call()))
     assert is_active(asking.again(asking.call()))
+
+
+@pytest.mark.parametrize("policies", [None, LIMITED], ids=["no", "less"])
+def test_an_answer_is_kept_with_the_decision_that_it_rests_on(
+    asking: Asking, policies: str | None, monkeypatch: pytest.MonkeyPatch
+):
+    """Another thread may remember another decision of the token before this one is worded."""
+    happened: list[bool] = []
+
+    def read_and_fall_behind(*arguments: Any) -> TokenMarks:
+        marks = marks_of_token(*arguments)
+        if not happened:
+            happened.append(True)
+            if policies is None:
+                ingest(asking.world.database, a_risky("bad", NOW))
+            else:
+                with asking.world.database.write() as tx:
+                    publish(tx, DocumentKind.POLICIES, policies, file="t", actor="root", now=NOW)
+            asking.whole(asking.call(hint="another spelling"))
+        return marks
+
+    monkeypatch.setattr("pdp.oidc.introspection.marks_of_token", read_and_fall_behind)
+    behind = asking.whole(asking.call())
+    monkeypatch.undo()
+
+    # It rests on what was read before, and was right then.
+    assert is_active(behind)
+    for _ in range(3):
+        again = asking.again(asking.call())
+        assert again is None or again == asking.whole(asking.call(hint="third spelling"))
+        assert again != behind
+
+
+def test_a_question_that_is_too_long_for_the_loop_is_not_kept(asking: Asking):
+    call = asking.call(padding="x" * LARGEST_QUESTION)
+
+    assert is_active(asking.whole(call))
+    assert asking.again(call) is None
 
 
 def test_a_secret_that_ends_takes_the_answers_to_it_along(asking: Asking):

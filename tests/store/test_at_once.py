@@ -1,5 +1,7 @@
 """A question on the event loop: answered there, or left to a thread with nothing done."""
 
+import errno
+import os
 import sqlite3
 from pathlib import Path
 
@@ -78,6 +80,18 @@ def test_a_file_that_somebody_holds_is_not_waited_for(on_sqlite: AtOnce, sqlite_
 
     with on_sqlite.read() as tx:
         assert tx.one(ECHO, {"value": 1}) == (1,)
+
+
+def test_a_process_out_of_files_is_told_so_by_sqlite_alone(
+    on_sqlite: AtOnce, monkeypatch: pytest.MonkeyPatch
+):
+    def no_more(*_arguments: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", no_more)
+        with on_sqlite.read() as tx:
+            assert tx.one(ECHO, {"value": "there"}) == ("there",)
 
 
 def test_a_statement_that_fails_is_left_to_a_thread_and_the_next_one_is_answered(on_sqlite: AtOnce):
