@@ -3,6 +3,7 @@
 import asyncio
 import base64
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -45,6 +46,12 @@ policies:
 """
 
 
+def on_a_loop(server: Server, reader: SqliteReader, call: Call) -> Answer | None:
+    """Ask on a loop in a thread of its own: in this one a browser's may run."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(asyncio.run, answer_again(server, reader, call)).result()
+
+
 class Asking:
     """One process that is asked about tokens, by threads and on its loop."""
 
@@ -69,7 +76,7 @@ class Asking:
 
     def again(self, call: Call) -> Answer | None:
         """Answer what was answered before."""
-        return asyncio.run(answer_again(self.world.server, self.reader, call))
+        return on_a_loop(self.world.server, self.reader, call)
 
 
 @pytest.fixture
@@ -310,4 +317,4 @@ def test_an_assertion_is_no_question_to_ask_twice(asking: Asking):
 def test_what_another_process_answered_is_not_known(asking: Asking):
     other = Server(a_runtime(asking.world.database, asking.world.clock))
 
-    assert asyncio.run(answer_again(other, asking.reader, asking.call())) is None
+    assert on_a_loop(other, asking.reader, asking.call()) is None
