@@ -4,12 +4,11 @@ Whether the key still counts, the token has expired or was revoked is asked agai
 """
 
 import hashlib
-import threading
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pdp.jose.keys import SigningKey
+from pdp.lately import Lately
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,31 +23,21 @@ class Verified:
 class VerifiedTokens:
     """The last `capacity` tokens that were verified, by digest; may be used from threads."""
 
-    __slots__ = ("_capacity", "_lock", "_tokens")
+    __slots__ = ("_tokens",)
 
     def __init__(self, capacity: int = 4096) -> None:
-        self._capacity = capacity
-        self._lock = threading.Lock()
-        self._tokens: OrderedDict[bytes, Verified] = OrderedDict()
+        self._tokens: Lately[bytes, Verified] = Lately(capacity)
 
     def __len__(self) -> int:
         return len(self._tokens)
 
     def find(self, token: str) -> Verified | None:
         """Return what was proved of exactly this token, if it is still remembered."""
-        digest = _digest(token)
-        with self._lock:
-            known = self._tokens.get(digest)
-            if known is not None:
-                self._tokens.move_to_end(digest)
-            return known
+        return self._tokens.find(_digest(token))
 
     def keep(self, token: str, verified: Verified) -> None:
-        """Remember a token; the one that was used longest ago makes room."""
-        with self._lock:
-            self._tokens[_digest(token)] = verified
-            if len(self._tokens) > self._capacity:
-                self._tokens.popitem(last=False)
+        """Remember a token."""
+        self._tokens.keep(_digest(token), verified)
 
 
 def _digest(token: str) -> bytes:

@@ -8,13 +8,12 @@ from pdp.domain.client import Client
 from pdp.domain.ids import GrantId
 from pdp.oidc.answered import Answered, question_of
 from pdp.oidc.introspection import Introspected
-from pdp.oidc.request import Answer, Call, OidcRequest
+from pdp.oidc.request import JSON_HEADERS, Answer, Call, OidcRequest
 from pdp.oidc.server import Server
 from pdp.store.at_once import NotAtOnce, Reader
 from pdp.store.standings import MARKS_OF_TOKEN, TokenMarks
 from pdp.usecases.decide_access import count_again
 
-_JSON = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
 #: Bytes of one that is answered on the event loop, whatever it is about: no token needs more, and
 #: reading a form takes time.
 LARGEST_QUESTION = 8 * 1024
@@ -81,7 +80,7 @@ async def answer_again(server: Server, reader: Reader, call: Call) -> Answer | N
         return None
     logs.note("client", known.client)
     count_again(known.decision.judged, decision_id)
-    return Answer(200, known.body, list(_JSON))
+    return Answer(200, known.body, list(JSON_HEADERS))
 
 
 def _asked_before(server: Server, call: Call) -> Answered | None:

@@ -7,12 +7,11 @@ time: with other marks, the question is answered from the beginning.
 """
 
 import hashlib
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
 
 from pdp.domain.ids import ClientId, GrantId
+from pdp.lately import Lately
 from pdp.oidc.remembered import Remembered
 from pdp.usecases.configuration import Configuration
 
@@ -32,30 +31,21 @@ class Answered:
 
 
 class AnsweredChecks:
-    """The last `capacity` answers, by question; may be used from threads."""
+    """The last answers, by question; may be used from threads."""
 
-    __slots__ = ("_answers", "_capacity", "_lock")
+    __slots__ = ("_answers",)
 
-    def __init__(self, capacity: int = 4096) -> None:
-        self._capacity = capacity
-        self._lock = threading.Lock()
-        self._answers: OrderedDict[bytes, Answered] = OrderedDict()
+    def __init__(self) -> None:
+        self._answers: Lately[bytes, Answered] = Lately()
 
     def find(self, question: bytes, now: datetime) -> Answered | None:
         """Return what was answered, if caller and token are still good for it."""
-        with self._lock:
-            known = self._answers.get(question)
-            if known is not None:
-                self._answers.move_to_end(question)
+        known = self._answers.find(question)
         return known if known is not None and known.since <= now < known.until else None
 
     def keep(self, question: bytes, answered: Answered) -> None:
-        """Remember an answer; the one that was used longest ago makes room."""
-        with self._lock:
-            self._answers[question] = answered
-            self._answers.move_to_end(question)
-            if len(self._answers) > self._capacity:
-                self._answers.popitem(last=False)
+        """Remember an answer."""
+        self._answers.keep(question, answered)
 
 
 def question_of(authorization: str | None, content_type: str, body: bytes) -> bytes:

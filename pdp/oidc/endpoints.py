@@ -20,7 +20,7 @@ from pdp.oidc import client_auth
 from pdp.oidc.again import keep_answer
 from pdp.oidc.changes import Moved
 from pdp.oidc.introspection import introspect as introspect_token
-from pdp.oidc.request import Answer, Call, OidcRequest, Parameters
+from pdp.oidc.request import JSON_HEADERS, Answer, Call, OidcRequest, Parameters
 from pdp.oidc.revocation import revoke as revoke_token
 from pdp.oidc.server import Server
 from pdp.oidc.userinfo import Challenge
@@ -29,7 +29,6 @@ from pdp.store.database import Transaction
 from pdp.usecases.configuration import Configuration
 
 _FORM = "application/x-www-form-urlencoded"
-_JSON = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
 _BEARER = "bearer "
 _MOST_HEADER = 16 * 1024
 #: Bytes; reading a form is work that nobody has proved anything for yet.
@@ -65,7 +64,7 @@ def introspect(server: Server, call: Call) -> Answer:
         answer = introspect_token(server.issuer, request, caller, log)
         body = orjson.dumps(answer.body).decode()
         keep_answer(server, request, call, caller=caller, answer=answer, body=body)
-        return Answer(200, body, list(_JSON))
+        return Answer(200, body, list(JSON_HEADERS))
 
     return _slowed(server, call, _settled(server, call, parameters, tell))
 
@@ -81,7 +80,7 @@ def revoke(server: Server, call: Call) -> Answer:
             request, issuer=server.issuer.issuer, pepper=server.pepper
         )
         revoke_token(server.issuer, request, caller)
-        return Answer(200, "{}", list(_JSON))
+        return Answer(200, "{}", list(JSON_HEADERS))
 
     return _slowed(server, call, _settled(server, call, parameters, end))
 
@@ -100,7 +99,7 @@ def userinfo_by_get(server: Server, call: Call) -> Answer:
 
 def _userinfo(server: Server, call: Call, bearer: str | None) -> Answer:
     if bearer is None:
-        return Answer(401, "{}", [*_JSON, ("WWW-Authenticate", "Bearer")])
+        return Answer(401, "{}", [*JSON_HEADERS, ("WWW-Authenticate", "Bearer")])
     log = server.runtime.decision_log
     if not log.is_writable:
         return unrecorded()
@@ -110,8 +109,8 @@ def _userinfo(server: Server, call: Call, bearer: str | None) -> Answer:
         if isinstance(answer, Challenge):
             status = 403 if answer.error == "insufficient_scope" else 401
             body = orjson.dumps({"error": answer.error}).decode()
-            return Answer(status, body, [*_JSON, ("WWW-Authenticate", answer.header)])
-        return Answer(200, orjson.dumps(answer).decode(), list(_JSON))
+            return Answer(status, body, [*JSON_HEADERS, ("WWW-Authenticate", answer.header)])
+        return Answer(200, orjson.dumps(answer).decode(), list(JSON_HEADERS))
 
     return _settled(server, call, Parameters({}), tell)
 
@@ -143,7 +142,7 @@ def _settled(
             return answer
         if not request.changes or request.changes.carry_out(server.runtime.database):
             return answer
-    return Answer(503, '{"error":"temporarily_unavailable"}', [*_JSON, ("Retry-After", "1")])
+    return Answer(503, '{"error":"temporarily_unavailable"}', [*JSON_HEADERS, ("Retry-After", "1")])
 
 
 def _respond(
@@ -182,7 +181,7 @@ def _slowed(server: Server, call: Call, answer: Answer) -> Answer:
         return answer
     seconds = max(1, int(limited.retry_after.total_seconds()))
     return Answer(
-        429, '{"error":"temporarily_unavailable"}', [*_JSON, ("Retry-After", str(seconds))]
+        429, '{"error":"temporarily_unavailable"}', [*JSON_HEADERS, ("Retry-After", str(seconds))]
     )
 
 
@@ -191,7 +190,7 @@ def unrecorded() -> Answer:
     return Answer(
         503,
         '{"error":"temporarily_unavailable"}',
-        [*_JSON, ("Retry-After", "5")],
+        [*JSON_HEADERS, ("Retry-After", "5")],
     )
 
 

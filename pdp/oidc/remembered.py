@@ -5,12 +5,11 @@ them, and the decision said that it still holds, deciding again could only say t
 (`test_a_decision_stands_until_it_said`): it is spared, not the question.
 """
 
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
 
 from pdp.domain.access import Channel
+from pdp.lately import Lately
 from pdp.store.decision_log import Key as LogKey
 from pdp.store.standings import TokenMarks
 from pdp.usecases.decide_access import Judged
@@ -29,28 +28,20 @@ class Remembered:
 
 
 class RememberedDecisions:
-    """The last `capacity` decisions, by token and channel; may be used from threads."""
+    """The last decisions, by token and channel; may be used from threads."""
 
-    __slots__ = ("_capacity", "_decisions", "_lock")
+    __slots__ = ("_decisions",)
 
-    def __init__(self, capacity: int = 4096) -> None:
-        self._capacity = capacity
-        self._lock = threading.Lock()
-        self._decisions: OrderedDict[Key, Remembered] = OrderedDict()
+    def __init__(self) -> None:
+        self._decisions: Lately[Key, Remembered] = Lately()
 
     def find(self, key: Key, now: datetime) -> Remembered | None:
         """Return what was decided, if that holds as long as nothing has moved."""
-        with self._lock:
-            known = self._decisions.get(key)
-            if known is not None:
-                self._decisions.move_to_end(key)
-        if known is None:
+        known = self._decisions.find(key)
+        if known is None or (known.until is not None and now >= known.until):
             return None
-        return known if known.until is None or now < known.until else None
+        return known
 
     def keep(self, key: Key, decided: Remembered) -> None:
-        """Remember a decision; the one that was used longest ago makes room."""
-        with self._lock:
-            self._decisions[key] = decided
-            if len(self._decisions) > self._capacity:
-                self._decisions.popitem(last=False)
+        """Remember a decision."""
+        self._decisions.keep(key, decided)

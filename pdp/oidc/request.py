@@ -16,6 +16,8 @@ from pdp.oidc.client import OidcClient
 from pdp.store.database import Transaction
 from pdp.usecases.configuration import Configuration
 
+#: How answers of programs' endpoints begin.
+JSON_HEADERS = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
 _MOST_PARAMETERS = 100
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _LAYOUT = str.maketrans("", "", "\t\r\n")

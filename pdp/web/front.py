@@ -251,12 +251,21 @@ class Front:
         self, environ: Environ, protocol: RsgiProtocol, method: str, path: str
     ) -> None:
         if self._at_once.knows(method, path):
-            answer = await self._at_once.answer(environ)
+            answer = await self._answer_at_once(environ)
             if answer is not None:
-                _send(protocol, Answered(*answer))
+                _send(protocol, answer)
                 return
         pool = self._programs if self._is_program(method, path) else self._pages
         await pool.answer(environ, protocol, self._loop)
+
+    async def _answer_at_once(self, environ: Environ) -> Answered | None:
+        try:
+            answer = await self._at_once.answer(environ)
+        except Exception as error:  # noqa: BLE001  the application words it, and logs it
+            # Not to be done anew: it may be about something that was written.
+            environ[RAISED] = error
+            return None
+        return None if answer is None else Answered(*answer)
 
     def _take_in_charge(self, environ: Environ) -> int | None:
         """Count the body that is to come, and return its weight; None if it is not to be read.

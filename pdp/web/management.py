@@ -18,8 +18,8 @@ from pdp.runtime import Runtime
 from pdp.store.decision_log import GRACE
 from pdp.usecases.check_in_time import ANSWER_WITHIN, PromptReadiness
 from pdp.usecases.check_readiness import Check, Readiness, look
+from pdp.usecases.in_time import InTime
 from pdp.web.gauges import gauges_of
-from pdp.web.in_time import InTime
 
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
 #: Returns the checks that only the process which runs the parts can make.
@@ -37,7 +37,7 @@ class Management:
         self._readiness = PromptReadiness(
             lambda: look(runtime.database, runtime.configurations, runtime.clock)
         )
-        self._gauges = InTime(self._gauges_or_none, within=ANSWER_WITHIN)
+        self._gauges = InTime("gauges", self._gauges_if_up, within=ANSWER_WITHIN)
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
@@ -77,10 +77,11 @@ class Management:
 
     def _metrics(self) -> tuple[HTTPStatus, str, bytes]:
         # What was counted is worth most while the database is down, or stands still.
-        gauges = self._gauges() or ()
+        seen = self._gauges()
+        gauges = seen.found if seen.is_over else ()
         return HTTPStatus.OK, metrics.CONTENT_TYPE, metrics.exposition(gauges)
 
-    def _gauges_or_none(self) -> tuple[GaugeMetricFamily, ...]:
+    def _gauges_if_up(self) -> tuple[GaugeMetricFamily, ...]:
         try:
             return gauges_of(self._runtime.database, now=self._runtime.clock())
         except Unavailable:

@@ -92,6 +92,13 @@ class Known(Nothing):
         return (200, [("Thread", thread)], body) if body == b"quick" else None
 
 
+class Failing(Known):
+    """Raises what nobody foresaw, on the loop."""
+
+    async def answer(self, _environ):
+        raise MemoryError
+
+
 class Gone(Exchange):
     """A request whose sender went away before its end."""
 
@@ -175,6 +182,14 @@ def test_what_is_known_at_once_takes_no_thread_and_the_rest_reaches_one_whole():
     assert known[1]["Thread"] not in {"programs-0", "pages-0"}
     assert known[2] == b"quick"
     assert (other[1]["Thread"], other[2]) == ("pages-0", b"slow")
+
+
+def test_what_goes_wrong_on_the_loop_is_the_application_s_to_word():
+    (told,) = served(
+        (Scope(path="/introspect", lines=sized(5)), Exchange(b"quick")), at_once=Failing()
+    )
+
+    assert told[2] == b"MemoryError"
 
 
 def test_programs_and_pages_have_threads_of_their_own():

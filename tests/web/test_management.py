@@ -87,7 +87,7 @@ def test_a_postgresql_that_stands_still_is_answered_before_a_probe_gives_up(post
         again, still = _get(management, "/readyz")
         scraped = [_get(management, "/metrics") for _ in range(2)]
     for each in threading.enumerate():
-        if each.name in {"readiness", "in-time"}:
+        if each.name in {"readiness", "gauges"}:
             each.join(20)
     whole = _get(management, "/metrics")
     database.close()
