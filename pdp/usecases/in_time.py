@@ -62,4 +62,6 @@ class InTime(Generic[T]):
         if not is_late:
             look.join(self._within)
             look.is_late = look.is_alive()
-        return Seen(tuple(look.found), not look.is_alive(), is_late)
+        # In this order: a look that ends in between has found all.
+        is_over = not look.is_alive()
+        return Seen(tuple(look.found), is_over, is_late)
