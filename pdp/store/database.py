@@ -288,11 +288,10 @@ class Database:
 
     def _raise_if_ours(self, error: BaseException | None) -> None:
         """Raise what is a mistake in our SQL; drop connections that the outage broke."""
+        if isinstance(error, psycopg.Error):
+            # Whatever else it says, it speaks.
+            (self._silence.begin if is_silence(error) else self._silence.end)()
         if isinstance(error, _POSTGRESQL_DOWN):
-            if is_silence(error):
-                self._silence.begin()
-            else:
-                self._silence.end()
             state = error.sqlstate or ""
             if not {state, state[:2]} & _ONE_STATEMENT:
                 self._drop_kept()

@@ -6,6 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+import psycopg
 import pytest
 
 from pdp.domain.errors import Unavailable
@@ -94,6 +95,25 @@ def test_of_many_that_ask_a_server_that_accepts_nobody_all_hear_so_in_the_time_o
         # Two wait for the first, one for the second; each try alone takes two seconds.
         assert time.monotonic() - began < 10
         database.close()
+
+
+def test_a_server_that_refuses_a_statement_is_silent_no_more(postgresql_url: str):
+    database = Database.open(
+        postgresql_url,
+        busy_timeout=timedelta(milliseconds=500),
+        grace=timedelta(milliseconds=100),
+    )
+    with database.read() as tx:
+        pid = pid_of(tx)
+    with stopped(pid), pytest.raises(Unavailable), database.read() as tx:
+        tx.one(ONE, {})
+    with pytest.raises(psycopg.errors.DivisionByZero), database.write() as tx:
+        tx.one(Statement("SELECT 1 / 0"), {})
+
+    # Nobody needs to wait for another try, however many ask.
+    with database.read() as one, database.read() as other:
+        assert one.one(ONE, {}) == other.one(ONE, {}) == (1,)
+    database.close()
 
 
 def test_a_server_that_is_woken_is_asked_again_by_everybody(postgresql_url: str):
