@@ -244,8 +244,7 @@ class Database:
                 if self._silence.is_on:
                     self._silence.end()
             else:
-                link.connection.invalidate()
-                link.connection.close()
+                _close(link)
         finally:
             self._slots.release()
 
@@ -257,7 +256,7 @@ class Database:
 
     def _drop_kept(self) -> None:
         while (link := self._last_used()) is not None:
-            link.connection.close()
+            _close(link)
 
     def turn(self) -> AbstractContextManager[None]:
         """Wait for the right to write: SQLite has one writer, PostgreSQL locks rows."""
@@ -301,6 +300,12 @@ class Database:
         code = getattr(error, "sqlite_errorcode", None)
         if error is not None and (code is None or code & 0xFF not in _SQLITE_DOWN):
             raise error
+
+
+def _close(link: Link) -> None:
+    """Close a connection for good: its pool may be one that an outage has done away with."""
+    link.connection.invalidate()
+    link.connection.close()
 
 
 class Reading:

@@ -16,6 +16,7 @@ from pdp.domain.errors import Unavailable
 from pdp.store.aside import Aside
 from pdp.store.database import Database, Transaction
 from pdp.store.links import PostgresqlLink
+from pdp.store.loop_patience import LoopPatience, miss
 
 T = TypeVar("T")
 
@@ -29,6 +30,7 @@ class LoopLinks:
     def __init__(self, database: Database, loop: asyncio.AbstractEventLoop, aside: Aside) -> None:
         self._database = database
         self._loop = loop
+        self._patience = LoopPatience(loop)
         self._aside = aside
         self._places = MOST_LINKS
         self._queue: deque[asyncio.Future[bool]] = deque()
@@ -49,7 +51,7 @@ class LoopLinks:
         self, link: PostgresqlLink, work: Callable[[Transaction], T], tx: Transaction
     ) -> T:
         """Run the work; before the connection is taken back, its waits are a thread's again."""
-        with link.waiting_with(self):
+        with link.waiting_with(self._patience):
             return work(tx)
 
     def _enter(self) -> None:
@@ -59,7 +61,7 @@ class LoopLinks:
             return
         place: asyncio.Future[bool] = self._loop.create_future()
         self._queue.append(place)
-        late = self._loop.call_later(self._database.patience, _miss, place)
+        late = self._loop.call_later(self._database.patience, miss, place)
         try:
             is_free = await_(place)
         except asyncio.CancelledError:
@@ -80,37 +82,3 @@ class LoopLinks:
                 place.set_result(True)
                 return
         self._places += 1
-
-    def for_answer(self, socket: int, milliseconds: int) -> bool:
-        """Let the loop go on until there is something to read; False if nothing comes in time."""
-        happened: asyncio.Future[bool] = self._loop.create_future()
-        late = self._loop.call_later(milliseconds / 1000, _miss, happened)
-        self._loop.add_reader(socket, _happen, happened)
-        try:
-            return await_(happened)
-        finally:
-            late.cancel()
-            self._loop.remove_reader(socket)
-
-    def for_room_or_answer(self, socket: int, milliseconds: int) -> bool:
-        """Do the same, or until something can be sent."""
-        room: asyncio.Future[bool] = self._loop.create_future()
-        self._loop.add_writer(socket, _happen, room)
-        self._loop.add_reader(socket, _happen, room)
-        late = self._loop.call_later(milliseconds / 1000, _miss, room)
-        try:
-            return await_(room)
-        finally:
-            late.cancel()
-            self._loop.remove_reader(socket)
-            self._loop.remove_writer(socket)
-
-
-def _happen(happened: "asyncio.Future[bool]") -> None:
-    if not happened.done():
-        happened.set_result(True)
-
-
-def _miss(happened: "asyncio.Future[bool]") -> None:
-    if not happened.done():
-        happened.set_result(False)

@@ -7,6 +7,7 @@ from typing import TypeVar
 from pdp.store.aside import Aside
 from pdp.store.database import Database, Transaction
 from pdp.store.loop_commit import LoopCommit
+from pdp.store.loop_groups import LoopGroups
 from pdp.store.loop_links import LoopLinks
 
 T = TypeVar("T")
@@ -22,11 +23,11 @@ class LoopWriter:
         self._database = database
         self._aside = Aside(loop, patience=database.patience)
         self._commit = LoopCommit(database, loop) if database.is_sqlite else None
-        self._links = LoopLinks(database, loop, self._aside)
+        self._groups = LoopGroups(database, loop, LoopLinks(database, loop, self._aside))
 
     def single(self, work: Callable[[Transaction], T]) -> T:
         """Do what `Database.single` does."""
-        return self._links.run(work) if self._commit is None else self._commit.run(work)
+        return self._groups.run(work) if self._commit is None else self._commit.run(work)
 
     def grouped(self, work: Callable[[Transaction], T]) -> T:
         """Do what `Database.grouped` does."""

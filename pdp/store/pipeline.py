@@ -24,7 +24,8 @@ from sqlalchemy.util import await_
 from pdp.store.at_once import NotAtOnce, own_connection
 from pdp.store.deadline import ImpatientConnection
 from pdp.store.engine import DRIVER_ERRORS
-from pdp.store.links import ANSWERED, Prepared, Row, Statement, Value, as_text, row_of
+from pdp.store.postgresql_link import ANSWERED, Prepared, as_text
+from pdp.store.statements import Row, Statement, Value
 
 T = TypeVar("T")
 
@@ -53,12 +54,8 @@ class _Question:
         """Pass the first row on; whoever asked may be gone."""
         if self.answer is None:
             return
-        if not self.prepared.columns:
-            columns = range(result.nfields)
-            self.prepared.columns = tuple(result.ftype(each) for each in columns)
         if not self.answer.done():
-            found = row_of(result, 0, self.prepared.columns) if result.ntuples else None
-            self.answer.set_result(found)
+            self.answer.set_result(self.prepared.first(result))
 
     def fail(self) -> None:
         """Say that there will be no answer."""

@@ -119,13 +119,13 @@ def test_what_gets_no_thread_in_time_is_unavailable_and_was_not_done(database_ur
     on_a_loop(Database.open(database_url, busy_timeout=patience), work)
 
 
-def test_what_a_work_changes_through_the_orm_is_kept(database_url: str):
+def test_what_a_work_changes_through_the_orm_is_kept(sqlite_url: str):
     async def work(writer):
         assert await single(writer, lambda tx: clients.add(tx, a_client("kept"), now=NOW)) is None
 
-    on_a_loop(Database.open(database_url), work)
+    on_a_loop(Database.open(sqlite_url), work)
 
-    database = Database.open(database_url)
+    database = Database.open(sqlite_url)
     with database.read() as tx:
         assert set(clients.load_all(tx)) == {"kept"}
     database.close()
