@@ -14,7 +14,10 @@ T = TypeVar("T")
 
 
 class LoopWriter:
-    """What is small is written from `loop` itself, the rest in threads beside it.
+    """What is small is written from `loop` itself, what takes longer in threads beside it.
+
+    Small is whatever SQLite writes, which asks nobody; on PostgreSQL it is a single statement:
+    to wait on the loop for the answer to each of several costs as much as a thread.
 
     Each answers and fails as `Database` says; whoever calls one runs in a `greenlet_spawn`.
     """
@@ -31,6 +34,8 @@ class LoopWriter:
 
     def grouped(self, work: Callable[[Transaction], T]) -> T:
         """Do what `Database.grouped` does."""
+        if self._commit is not None:
+            return self._commit.run(work)
         return self._aside.run(lambda: self._database.grouped(work))
 
     def close(self) -> None:

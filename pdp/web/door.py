@@ -5,8 +5,8 @@ two doors. Flask's own work on a request costs more than answering one of these 
 out of the ordinary (another method, a body without a length or over the limit, an error that was
 raised) goes through Flask, which words every error in one place.
 
-Tokens, and checks of them, may be answered on the event loop itself (`at_once`), by the same
-handlers.
+Tokens, checks of them and webhooks may be answered on the event loop itself (`at_once`), by the
+same handlers.
 """
 
 from collections.abc import Callable, Iterable
@@ -60,14 +60,22 @@ def is_quick(method: str, path: str) -> bool:
     return (method, path) in _QUICK
 
 
+def is_webhook(method: str, path: str) -> bool:
+    """Tell whether this is a delivery of signals."""
+    return method == "POST" and path.startswith(_WEBHOOKS)
+
+
 def only_reads(environ: Environ) -> bool:
     """Tell whether it changes nothing: a check by a caller whose proof is not used up."""
-    return environ["PATH_INFO"] != "/token" and _USED_UP not in environ["wsgi.input"].getvalue()
+    path: str = environ["PATH_INFO"]
+    if path == "/token" or path.startswith(_WEBHOOKS):
+        return False
+    return _USED_UP not in environ["wsgi.input"].getvalue()
 
 
 def is_program(method: str, path: str) -> bool:
     """Tell whether this is a request of programs, which no page or password may hold up."""
-    return (method, path) in _ENDPOINTS or (method == "POST" and path.startswith(_WEBHOOKS))
+    return (method, path) in _ENDPOINTS or is_webhook(method, path)
 
 
 class Door:
@@ -88,44 +96,40 @@ class Door:
     def __call__(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
-        endpoint = _ENDPOINTS.get((method, path))
         length = self._length(environ, method)
         if length is None or RAISED in environ or not is_program(method, path):
             return self._application(environ, start_response)
         begin(environ, self._proxies)
-        answer = caught(partial(self._answer, environ, endpoint, length))
+        answer = caught(partial(self._answer, self._server, environ, length))
         if isinstance(answer, Exception):
             environ[RAISED] = answer
             return self._application(environ, start_response)
-        end(environ, path if endpoint is not None else _WEBHOOK_ROUTE, answer.status)
+        end(environ, _route_of(environ), answer.status)
         body = answer.body.encode()
         start_response(_STATUS[answer.status], self._told(environ, answer, body))
         return [body]
 
     def at_once(self, environ: Environ) -> tuple[int, Headers, bytes] | None:
-        """Answer a check or a request for tokens; None for one that needs a thread.
+        """Answer a check, a request for tokens or a delivery; None for one that needs a thread.
 
         Never waits, for whoever calls it would hold up everybody: what takes more than a row or
         two is left to a thread, which begins anew. An answer that was come to is given, whatever
         it says: the decision behind it is counted by then. So is an error that was raised, which
         is left in `environ` for the application to word: it may be about something written.
         """
-        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
-        length = self._length(environ, method)
+        length = self._length(environ, environ["REQUEST_METHOD"])
         if self._at_once is None or RAISED in environ:
             return None
         if length is None or length > LARGEST_QUESTION:
             return None
         begin(environ, self._proxies)
-        body = environ["wsgi.input"].read(length) if length else b""
-        work = partial(_ENDPOINTS[method, path], self._at_once, self._call(environ, body))
-        answer = caught(work)
+        answer = caught(partial(self._answer, self._at_once, environ, length))
         if isinstance(answer, Exception):
             environ["wsgi.input"].seek(0)
             if not isinstance(answer, NotAtOnce):
                 environ[RAISED] = answer
             return None
-        end(environ, path, answer.status)
+        end(environ, _route_of(environ), answer.status)
         told = answer.body.encode()
         return answer.status, self._told(environ, answer, told), told
 
@@ -144,11 +148,12 @@ class Door:
         told = answer.body.encode()
         return answer.status, self._told(environ, answer, told), told
 
-    def _answer(self, environ: Environ, endpoint: Endpoint | None, length: int) -> Answer:
+    def _answer(self, server: Server, environ: Environ, length: int) -> Answer:
         body = environ["wsgi.input"].read(length) if length else b""
+        endpoint = _ENDPOINTS.get((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
         if endpoint is not None:
-            return endpoint(self._server, self._call(environ, body))
-        return self._webhook(environ, body)
+            return endpoint(server, self._call(environ, body))
+        return self._webhook(server.runtime, environ, body)
 
     def _length(self, environ: Environ, method: str) -> int | None:
         """Return the body's length; None for what Flask must look at."""
@@ -166,9 +171,9 @@ class Door:
             address=address_of(environ, self._proxies),
         )
 
-    def _webhook(self, environ: Environ, body: bytes) -> Answer:
+    def _webhook(self, runtime: Runtime, environ: Environ, body: bytes) -> Answer:
         received = receive_webhook(
-            self._runtime,
+            runtime,
             Request(
                 source=SourceId(environ["PATH_INFO"].removeprefix(_WEBHOOKS)),
                 headers=headers_of(environ),
@@ -187,3 +192,8 @@ class Door:
             ("Content-Length", str(len(body))),
             ("X-Request-ID", request_id_of(environ)),
         ]
+
+
+def _route_of(environ: Environ) -> str:
+    path: str = environ["PATH_INFO"]
+    return _WEBHOOK_ROUTE if path.startswith(_WEBHOOKS) else path

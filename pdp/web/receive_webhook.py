@@ -131,21 +131,17 @@ def _receive(runtime: Runtime, request: Request, received_at: datetime) -> Answe
             # Another process may just have set this source up, or given it a new secret.
             fresh = _fresh_configuration(runtime)
             if fresh is configuration:
-                # The name of a source that is none is a stranger's word.
-                source = configuration.sources.get(request.source)
-                known = "unknown" if source is None else source.id
-                is_disabled = source is not None and not source.enabled
-                metrics.signal_received(known, "disabled" if is_disabled else "bad-signature")
-                reason = "disabled" if is_disabled else believed.reason.value
-                _log.info("webhook.delivery.refused", source=known, reason=reason)
-                return _refused(runtime, request, believed, received_at)
+                # First what may have to be done in a thread, all of it anew.
+                answer = _refused(runtime, request, believed, received_at)
+                _note_refusal(configuration.sources.get(request.source), believed)
+                return answer
             configuration = fresh
             continue
         stated = SOURCES[believed.source.adapter].parse(request.body, request.source, received_at)
         applied = _apply(runtime, request, believed, stated, received_at)
-        if isinstance(applied, Ingested):
+        if applied is not None:
             return _accepted(request.source, applied, stated)
-        configuration = applied
+        configuration = _fresh_configuration(runtime)
     raise Unavailable("the configuration changes faster than a delivery is looked at")
 
 
@@ -155,8 +151,8 @@ def _apply(
     believed: _Believed,
     stated: Sequence[Signal],
     received_at: datetime,
-) -> Ingested | Configuration:
-    """Apply the signals; or return a newer configuration, under which to believe it again."""
+) -> Ingested | None:
+    """Apply the signals; None, and nothing applied, if the configuration is another one by now."""
     arrival = Arrival(
         source=request.source,
         delivery_id=believed.delivery_id,
@@ -166,9 +162,8 @@ def _apply(
     )
     rules = believed.configuration.rules
 
-    def ingest(tx: Transaction) -> Ingested | Configuration:
-        ingested = ingest_signals(tx, arrival, stated, rules, now=runtime.clock())
-        return runtime.configurations.current(tx) if ingested is None else ingested
+    def ingest(tx: Transaction) -> Ingested | None:
+        return ingest_signals(tx, arrival, stated, rules, now=runtime.clock())
 
     return runtime.database.grouped(ingest)
 
@@ -200,6 +195,15 @@ def _configuration(runtime: Runtime) -> Configuration:
 def _fresh_configuration(runtime: Runtime) -> Configuration:
     with runtime.database.read() as tx:
         return runtime.configurations.current(tx)
+
+
+def _note_refusal(source: ConfiguredSource | None, refusal: Refusal) -> None:
+    """Count and log it; the name of a source that is none is a stranger's word."""
+    known = "unknown" if source is None else source.id
+    is_disabled = source is not None and not source.enabled
+    metrics.signal_received(known, "disabled" if is_disabled else "bad-signature")
+    reason = "disabled" if is_disabled else refusal.reason.value
+    _log.info("webhook.delivery.refused", source=known, reason=reason)
 
 
 def _refused(runtime: Runtime, request: Request, refusal: Refusal, now: datetime) -> Answer:

@@ -17,6 +17,8 @@ from pdp.store.at_once import NotAtOnce, Reader
 from pdp.store.loop_writer import LoopWriter
 from pdp.store.pipeline import PipelineReader
 from pdp.web.on_the_loop import reader_for
+from pdp.web.receive_webhook import Answer as Delivered
+from pdp.web.receive_webhook import Request, receive_webhook
 
 T = TypeVar("T")
 
@@ -30,6 +32,7 @@ class LoopOfProcess:
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
+        self._database = runtime.database
         self._reader, self._writer = self._run(self._open(runtime))
 
     def answer(
@@ -47,6 +50,16 @@ class LoopOfProcess:
             except NotAtOnce:
                 pass
         return endpoint(server, call)
+
+    def receive(self, runtime: Runtime, request: Request) -> Delivered:
+        """Take a delivery in on the loop; in this thread what takes longer, or another database."""
+        if runtime.database is not self._database:
+            return receive_webhook(runtime, request)
+        at_once = Server(runtime).at_once(self._reader, self._writer)
+        try:
+            return self._run(greenlet_spawn(receive_webhook, at_once.runtime, request))
+        except NotAtOnce:
+            return receive_webhook(runtime, request)
 
     def close(self) -> None:
         """End the loop and what it holds."""

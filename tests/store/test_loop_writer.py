@@ -71,7 +71,7 @@ def test_a_work_that_raises_leaves_the_others_their_answers(database_url: str):
     assert is_spent(database_url, "after")
 
 
-def test_what_takes_longer_is_done_beside_the_loop_in_the_request_s_context(database_url: str):
+def test_what_takes_longer_is_done_beside_the_loop_in_the_request_s_context(postgresql_url: str):
     who: contextvars.ContextVar[str] = contextvars.ContextVar("who")
 
     async def work(writer):
@@ -88,11 +88,11 @@ def test_what_takes_longer_is_done_beside_the_loop_in_the_request_s_context(data
 
         assert await single(Grouped, many) == "request"  # type: ignore[arg-type]
 
-    on_a_loop(Database.open(database_url), work)
-    assert is_spent(database_url, "many-9")
+    on_a_loop(Database.open(postgresql_url), work)
+    assert is_spent(postgresql_url, "many-9")
 
 
-def test_what_gets_no_thread_in_time_is_unavailable_and_was_not_done(database_url: str):
+def test_what_gets_no_thread_in_time_is_unavailable_and_was_not_done(postgresql_url: str):
     patience = timedelta(milliseconds=300)
 
     async def work(writer):
@@ -105,18 +105,41 @@ def test_what_gets_no_thread_in_time_is_unavailable_and_was_not_done(database_ur
         class Grouped:
             single = staticmethod(writer.grouped)
 
-        # On SQLite one of them is at work, and the others wait for it in their threads.
         held = [
             asyncio.ensure_future(single(Grouped, holds_a_thread))  # type: ignore[arg-type]
             for _ in range(MOST_ASIDE)
         ]
-        await until(lambda: bool(begun))
+        await until(lambda: len(begun) == MOST_ASIDE)
         assert isinstance(await single(Grouped, spending("late")), Unavailable)  # type: ignore[arg-type]
         over.set()
         await asyncio.gather(*held)
         assert await single(Grouped, spending("late")) is True  # type: ignore[arg-type]
 
-    on_a_loop(Database.open(database_url, busy_timeout=patience), work)
+    on_a_loop(Database.open(postgresql_url, busy_timeout=patience), work)
+
+
+def test_what_sqlite_writes_in_several_statements_is_one_transaction_on_the_loop(sqlite_url: str):
+    ran_in = []
+
+    def two(tx: Transaction) -> bool:
+        ran_in.append(threading.get_ident())
+        return spending("first")(tx) and spending("second")(tx)
+
+    def half(tx: Transaction) -> None:
+        spending("half")(tx)
+        raise LookupError("its own")
+
+    async def work(writer):
+        class Grouped:
+            single = staticmethod(writer.grouped)
+
+        assert await single(Grouped, two) is True  # type: ignore[arg-type]
+        assert ran_in == [threading.get_ident()]
+        assert isinstance(await single(Grouped, half), LookupError)  # type: ignore[arg-type]
+
+    on_a_loop(Database.open(sqlite_url), work)
+    told = [is_spent(sqlite_url, value) for value in ("first", "second", "half")]
+    assert told == [True, True, False]
 
 
 def test_what_a_work_changes_through_the_orm_is_kept(sqlite_url: str):

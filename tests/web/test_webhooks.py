@@ -1,6 +1,7 @@
 """`POST /webhooks/<source>`: every delivery gets a clear answer, and 202 means that it is kept."""
 
 import json
+import sys
 from dataclasses import replace
 from datetime import timedelta
 
@@ -21,6 +22,7 @@ from pdp.web.receive_webhook import Request, receive_webhook
 from tests.builders import NOW, SOURCE, WEBHOOK_SECRET, an_envelope
 from tests.databases import break_off_at_commit
 from tests.deployment import a_deployment, a_runtime, a_webhook, the_device
+from tests.oidc.loop import LoopOfProcess
 
 NEW_SECRET = format_secret(bytes(range(1, 33)))
 _COUNTS = {
@@ -29,9 +31,17 @@ _COUNTS = {
 }
 
 
-@pytest.fixture
-def runtime(database, clock):
-    return a_deployment(database, clock)
+@pytest.fixture(params=["threads", "loop"])
+def runtime(database, clock, request, monkeypatch):
+    """A deployment, which takes deliveries in by a thread, or on an event loop."""
+    runtime = a_deployment(database, clock)
+    if request.param == "threads":
+        yield runtime
+        return
+    loop = LoopOfProcess(runtime)
+    monkeypatch.setattr(sys.modules[__name__], "receive_webhook", loop.receive)
+    yield runtime
+    loop.close()
 
 
 def _receive(runtime, source="edr", body=None, headers=None, **members):
