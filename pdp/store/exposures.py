@@ -18,6 +18,9 @@ _OPEN = Statement(
     " WHERE device_id = :device_id AND revoked_at IS NULL AND expires_at > :committed_at"
     " ON CONFLICT DO NOTHING"
 )
+_OPENED_BY = Statement(
+    "SELECT grant_id FROM exposures WHERE device_id = :device_id AND committed_at = :committed_at"
+)
 _DISMISS = Statement(
     "DELETE FROM exposures WHERE grant_id = :grant_id AND committed_at = :committed_at"
 )
@@ -92,6 +95,12 @@ def open_on_device(tx: Transaction, device_id: DeviceId, origin: Origin) -> None
         "committed_at": to_micros(origin.committed_at),
     }
     tx.run(_OPEN, row)
+
+
+def opened_by(tx: Transaction, device_id: DeviceId, committed_at: datetime) -> frozenset[GrantId]:
+    """Return the grants that a change of the device, committed then, began to be measured for."""
+    row: dict[str, Value] = {"device_id": device_id, "committed_at": to_micros(committed_at)}
+    return frozenset(GrantId(found[0]) for found in tx.all(_OPENED_BY, row))
 
 
 def dismiss(tx: Transaction, grant_id: GrantId, committed_at: datetime) -> None:

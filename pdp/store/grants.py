@@ -38,9 +38,9 @@ _REVOKE_OF_SUBJECT_AND_CLIENT = Statement(
     " WHERE subject_id = :subject_id AND client_id = :client_id AND revoked_at IS NULL"
 )
 _NOTE_OUTCOME = Statement("UPDATE grants SET outcome = :outcome WHERE id = :id")
-_LIVE_ON_DEVICE = Statement(
-    "SELECT id, client_id, session_id, subject_id, outcome FROM grants"
-    " WHERE device_id = :device_id AND revoked_at IS NULL AND expires_at > :now ORDER BY id"
+_IS_LIVE_ON_DEVICE = Statement(
+    "SELECT 1 FROM grants"
+    " WHERE device_id = :device_id AND revoked_at IS NULL AND expires_at > :now LIMIT 1"
 )
 _LIVE_OF_SESSION = Statement(
     "SELECT id, client_id, session_id, subject_id, outcome, scope FROM grants"
@@ -139,10 +139,9 @@ def revoke_grants_to_client(
     )
 
 
-def live_grants_on_device(tx: Transaction, device_id: DeviceId, now: datetime) -> list[LiveGrant]:
-    """Return the grants whose tokens may still be used from this device."""
-    rows = tx.all(_LIVE_ON_DEVICE, {"device_id": device_id, "now": to_micros(now)})
-    return [_live(row) for row in rows]
+def is_any_live_on_device(tx: Transaction, device_id: DeviceId, now: datetime) -> bool:
+    """Tell whether tokens may still be used from this device."""
+    return tx.one(_IS_LIVE_ON_DEVICE, {"device_id": device_id, "now": to_micros(now)}) is not None
 
 
 def live_grants_of_session(
@@ -163,8 +162,12 @@ def note_outcome(tx: Transaction, grant_id: GrantId, outcome: Outcome) -> None:
     tx.run(_NOTE_OUTCOME, {"id": grant_id, "outcome": outcome.wire})
 
 
+def carried_out(wire: str | None) -> Outcome:
+    """Return what a grant's row says was last carried out towards its relying party."""
+    return Outcome.FULL if wire is None else Outcome.from_wire(wire)
+
+
 def _live(row: Sequence[Any]) -> LiveGrant:
-    outcome = Outcome.FULL if row[4] is None else Outcome.from_wire(row[4])
     return LiveGrant(
-        GrantId(row[0]), ClientId(row[1]), SessionId(row[2]), SubjectId(row[3]), outcome
+        GrantId(row[0]), ClientId(row[1]), SessionId(row[2]), SubjectId(row[3]), carried_out(row[4])
     )

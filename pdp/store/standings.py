@@ -17,9 +17,10 @@ from pdp.domain.compliance import Compliance
 from pdp.domain.ids import DeviceId, GrantId, SubjectId
 from pdp.domain.session import Grant
 from pdp.domain.signal import RiskLevel
-from pdp.store.base import from_micros, from_micros_or_none
+from pdp.store.base import from_micros, from_micros_or_none, to_micros
 from pdp.store.database import Row, Statement, Transaction, Value
 from pdp.store.generations import raise_lost
+from pdp.store.grants import LiveGrant, carried_out
 
 _GRANT_COLUMNS: Final = (
     "g.id, g.subject_id, g.client_id, g.session_id, g.device_id, g.strength, g.scope, g.acr,"
@@ -53,6 +54,11 @@ _STANDS = Statement(f"SELECT 1 WHERE {STANDS}")
 
 _OF_GRANT = Statement(
     f"SELECT {HELD_COLUMNS} FROM grants g{HELD_JOINS} WHERE g.id = :grant_id"  # noqa: S608  columns are ours
+)
+_LIVE_ON_DEVICE = Statement(
+    "SELECT g.client_id, g.session_id, g.subject_id, g.outcome,"  # noqa: S608  columns are ours
+    f" {HELD_COLUMNS} FROM grants g{HELD_JOINS} WHERE g.device_id = :device_id"
+    " AND g.revoked_at IS NULL AND g.expires_at > :now ORDER BY g.id"
 )
 _OF_TOKEN = Statement(
     "SELECT c.value, EXISTS (SELECT 1 FROM revoked_tokens WHERE jti = :jti),"  # noqa: S608  columns are ours
@@ -162,6 +168,17 @@ def held_grant(tx: Transaction, grant_id: GrantId) -> Held | None:
     """Return a grant with its person's and device's standing."""
     row = tx.one(_OF_GRANT, {"grant_id": grant_id})
     return None if row is None else read_held(row)
+
+
+def live_on_device(
+    tx: Transaction, device_id: DeviceId, *, now: datetime
+) -> list[tuple[LiveGrant, Held | None]]:
+    """Return the grants whose tokens may still be used from this device, and how each stands."""
+    rows = tx.all(_LIVE_ON_DEVICE, {"device_id": device_id, "now": to_micros(now)})
+    return [
+        (LiveGrant(row[4], row[0], row[1], row[2], carried_out(row[3])), read_held(row[4:]))
+        for row in rows
+    ]
 
 
 def check_token(tx: Transaction, jti: str, grant_id: GrantId | None) -> TokenCheck:

@@ -12,12 +12,12 @@ from pdp import logs, metrics
 from pdp.clock import new_row_id
 from pdp.domain.access import Channel, Decision, Facts
 from pdp.domain.events import Action, Event
-from pdp.domain.ids import DecisionId, GrantId, SessionId
+from pdp.domain.ids import DecisionId, SessionId
 from pdp.policy.evaluate import evaluate
 from pdp.store import audit, decisions, exposures
 from pdp.store.database import Transaction, Value
 from pdp.store.decision_log import DecisionLog, Key
-from pdp.store.standings import Held, held_grant
+from pdp.store.standings import Held
 from pdp.usecases.configuration import Configuration
 from pdp.usecases.gather_facts import facts_of_grant
 
@@ -89,19 +89,6 @@ def judge_held(
         now=now,
     )
     return judge(configuration, facts, grant.session)
-
-
-def decide_grant(
-    tx: Transaction,
-    grant_id: GrantId,
-    channel: Channel,
-    configuration: Configuration,
-    *,
-    now: datetime,
-) -> Decision | None:
-    """Decide on a grant as of now without recording; None when nothing may hang on it."""
-    judged = judge_held(tx, held_grant(tx, grant_id), channel, configuration, now=now)
-    return None if judged is None else judged.decision
 
 
 def record(tx: Transaction, judged: Judged) -> DecisionId:

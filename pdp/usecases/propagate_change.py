@@ -14,8 +14,9 @@ from pdp.domain.session import EndReason
 from pdp.store import exposures, grants, sessions
 from pdp.store.database import Transaction
 from pdp.store.grants import LiveGrant
+from pdp.store.standings import live_on_device
 from pdp.usecases.configuration import Configuration
-from pdp.usecases.decide_access import decide_grant
+from pdp.usecases.decide_access import judge_held
 from pdp.usecases.follow_ups import PropagateChange
 from pdp.usecases.revoke_access import end_grants, note_session_ended, tell_relying_parties
 
@@ -28,13 +29,18 @@ def propagate_change(
     """Carry out what follows from a change; safe to repeat."""
     committed_at = change.origin.committed_at
     cut_off: list[LiveGrant] = []
-    for grant in grants.live_grants_on_device(tx, change.device, now):
-        decision = decide_grant(tx, grant.id, Channel.SESSION, configuration, now=now)
+    ended: set[SessionId] = set()
+    measured = exposures.opened_by(tx, change.device, committed_at)
+    for grant, held in live_on_device(tx, change.device, now=now):
+        standing = None if grant.session in ended else held
+        judged = judge_held(tx, standing, Channel.SESSION, configuration, now=now)
         # None: revoked by an earlier turn of this loop, or its person or client is shut out.
-        outcome = Outcome.BLOCK if decision is None else decision.outcome
+        outcome = Outcome.BLOCK if judged is None else judged.decision.outcome
+        if outcome is Outcome.BLOCK:
+            ended.add(grant.session)
         if outcome > Outcome.RESTRICTED:
             exposures.note_denied(tx, change.device, grant.session, grant.client, now)
-        if outcome <= max(grant.outcome, Outcome.RESTRICTED):
+        if outcome <= max(grant.outcome, Outcome.RESTRICTED) and grant.id in measured:
             exposures.dismiss(tx, grant.id, committed_at)
         cut_off += _carry_out(tx, grant, outcome, now=now)
     # A session from which nothing was granted yet has no grant that would speak for it.

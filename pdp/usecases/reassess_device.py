@@ -140,5 +140,5 @@ def _is_worse(before: Assessment, after: Assessment) -> bool:
 def _propagate(tx: Transaction, device: Device, origin: Origin, *, now: datetime) -> None:
     # Whoever issues a grant holds the device still: a grant that is not seen here was not given
     # yet, and will be decided on with what is written here.
-    if device.block is not None or grants.live_grants_on_device(tx, device.id, now):
+    if device.block is not None or grants.is_any_live_on_device(tx, device.id, now):
         follow_up(tx, PropagateChange(device=device.id, origin=origin), now=now)

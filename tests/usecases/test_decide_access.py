@@ -8,7 +8,8 @@ from pdp.domain.access import Channel, Outcome
 from pdp.domain.ids import ClientId, GrantId
 from pdp.domain.session import EndReason
 from pdp.store import clients, grants, subjects
-from pdp.usecases.decide_access import decide_grant
+from pdp.store.standings import held_grant
+from pdp.usecases.decide_access import judge_held
 from tests.builders import NOW
 from tests.deployment import a_client, a_deployment, signed_in
 
@@ -34,7 +35,9 @@ def ada(runtime):
 def _decide(runtime, grant_id, now=NOW):
     with runtime.database.write() as tx:
         configuration = runtime.configurations.current(tx)
-        return decide_grant(tx, grant_id, Channel.SESSION, configuration, now=now)
+        held = held_grant(tx, grant_id)
+        judged = judge_held(tx, held, Channel.SESSION, configuration, now=now)
+        return None if judged is None else judged.decision
 
 
 def test_a_live_grant_is_decided_on_until_its_last_instant(runtime, ada):

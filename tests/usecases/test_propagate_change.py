@@ -8,10 +8,10 @@ from pdp.domain.access import Channel, Outcome, Strength
 from pdp.domain.ids import ClientId
 from pdp.domain.session import EndReason
 from pdp.domain.signal import DeviceName, NameKind
-from pdp.store import exposures, grants, jobs, sessions
+from pdp.store import exposures, jobs, sessions
 from pdp.store.database import Statement
 from pdp.store.documents import DocumentKind
-from pdp.store.standings import held_grant
+from pdp.store.standings import held_grant, live_on_device
 from pdp.usecases.administer_device import block_device, unblock_device
 from pdp.usecases.decide_access import judge_held, record
 from pdp.usecases.follow_ups import DeliverLogout, PropagateChange
@@ -140,7 +140,7 @@ def test_a_healed_device_widens_again_without_an_act(runtime):
     _propagate(runtime)
 
     with runtime.database.read() as tx:
-        (grant,) = grants.live_grants_on_device(tx, ada.device, NOW)
+        ((grant, _),) = live_on_device(tx, ada.device, now=NOW)
     assert grant.outcome is Outcome.FULL
 
 
@@ -173,6 +173,21 @@ def test_a_block_by_policy_ends_our_own_session_and_all_that_it_gave(runtime):
     ended = _session(runtime, ada.session)
     assert (ended.ended_at, ended.end_reason) == (NOW, EndReason.BLOCKED)
     assert all(_revoked(runtime, grant) for grant in ada.grants)
+
+
+def test_what_ends_with_the_session_of_another_grant_is_denied_too(runtime):
+    """The policy shuts one client out: its session ends, and with it what others got there."""
+    ada = signed_in(runtime.database, "chat", "wiki")
+    only_chat = RISK_BLOCKS.replace("when: {", "when: {client: {in: [chat]}, ")
+    with runtime.database.write() as tx:
+        publish(tx, DocumentKind.POLICIES, only_chat, file="block", actor="op", now=NOW)
+    _propagate(runtime)
+    ingest(runtime.database, a_risky("evt-1"))
+
+    assert _propagate(runtime) == ["wiki"]
+    assert all(_revoked(runtime, grant) for grant in ada.grants)
+    denied = {window.client: window.denied_at for window in _windows(runtime, ada.device)}
+    assert denied == {"chat": NOW, "wiki": NOW}
 
 
 def test_a_session_without_grants_ends_with_the_block_of_its_device(runtime):
