@@ -18,10 +18,12 @@ from pdp.store.device_names import BEARERS, name_parameters
 from pdp.store.devices import Change, StoredDevice, stored_device
 from pdp.store.signals import Gate, compared
 
+#: The columns of a delivery, and the parameters of `row` for them.
+COLUMNS: Final = "source_id, delivery_id, body_digest, received_at"
+VALUES: Final = ":source_id, :delivery_id, :body_digest, :received_at"
 # Nothing is counted under a configuration that is out of date: who signed may be shut out by now.
 _COUNT: Final = (
-    "INSERT INTO deliveries (source_id, delivery_id, body_digest, received_at)"
-    " SELECT :source_id, :delivery_id, :body_digest, :received_at"
+    f"INSERT INTO deliveries ({COLUMNS}) SELECT {VALUES}"  # noqa: S608  columns are ours
     " WHERE (SELECT value FROM generations WHERE name = 'config') = :generation"
     " ON CONFLICT DO NOTHING"
 )
@@ -64,6 +66,17 @@ class Arrival:
     generation: int
 
 
+def row(arrival: Arrival) -> dict[str, Value]:
+    """Return the row of a delivery, and the generation that it was believed under."""
+    return {
+        "source_id": arrival.source,
+        "delivery_id": arrival.delivery_id,
+        "body_digest": arrival.body_digest,
+        "received_at": to_micros(arrival.received_at),
+        "generation": arrival.generation,
+    }
+
+
 def count_delivery(
     tx: Transaction, arrival: Arrival, names: Sequence[DeviceName]
 ) -> tuple[Gate, StoredDevice | None]:
@@ -71,18 +84,12 @@ def count_delivery(
 
     No device is no answer about the names: ask `resolve_device`.
     """
-    row: dict[str, Value] = {
-        "source_id": arrival.source,
-        "delivery_id": arrival.delivery_id,
-        "body_digest": arrival.body_digest,
-        "received_at": to_micros(arrival.received_at),
-        "generation": arrival.generation,
-    }
+    counted = row(arrival)
     if tx.is_sqlite or len(names) not in _COUNT_AND_LOCK:
-        if tx.run(_COUNT_ALONE, row) == 0:
+        if tx.run(_COUNT_ALONE, counted) == 0:
             return _seen(tx, arrival), None
         return Gate.NEW, _bearer(tx, names)
-    answer = tx.one(_COUNT_AND_LOCK[len(names)], {**row, **name_parameters(names)})
+    answer = tx.one(_COUNT_AND_LOCK[len(names)], {**counted, **name_parameters(names)})
     if answer is None or answer[0] == 0:
         return _seen(tx, arrival), None
     return Gate.NEW, None if answer[1] is None else stored_device(answer[1:])
@@ -103,8 +110,8 @@ def _bearer(tx: Transaction, names: Sequence[DeviceName]) -> StoredDevice | None
     """Return the device of the names; SQLite has one writer and needs no lock."""
     if not tx.is_sqlite or len(names) not in _BEARER:
         return None
-    row = tx.one(_BEARER[len(names)], name_parameters(names))
-    return None if row is None else stored_device(row)
+    found = tx.one(_BEARER[len(names)], name_parameters(names))
+    return None if found is None else stored_device(found)
 
 
 def _seen(tx: Transaction, arrival: Arrival) -> Gate:

@@ -112,6 +112,10 @@ class Writer(Protocol):
         """Do what `Database.single` does."""
         ...
 
+    def attempt(self, work: Callable[[Transaction], T]) -> T:
+        """Do a work that is one statement; NotAtOnce, and nothing happened, if it has to wait."""
+        ...
+
     def grouped(self, work: Callable[[Transaction], T]) -> T:
         """Do what `Database.grouped` does."""
         ...
@@ -148,6 +152,10 @@ class AtOnce(Database):
     def single(self, work: Callable[[Transaction], T]) -> T:
         """Run a work that is one statement, or a few of SQLite's."""
         return self._writer_now().single(work)
+
+    def attempt(self, work: Callable[[Transaction], T]) -> T:
+        """Run a work that is one statement; NotAtOnce, and nothing happened, if it has to wait."""
+        return self._writer_now().attempt(work)
 
     def _writer_now(self) -> Writer:
         """Return the writer, for whoever can wait for it (in a `greenlet_spawn`)."""

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.util import await_, greenlet_spawn
 
 from pdp.domain.errors import Unavailable
+from pdp.store.at_once import NotAtOnce
 from pdp.store.database import Database, Transaction
 from pdp.store.group_commit import MOST_WORKS
 from pdp.store.links import PostgresqlLink
@@ -132,9 +133,16 @@ class LoopGroups:
         A work does nothing but run its statement and return an answer: it may be run twice.
         """
         try:
-            return work(_InGroup(self))
-        except (_Undone, psycopg.DataError):
+            return self.attempt(work)
+        except NotAtOnce:
             return self._alone.run(work)
+
+    def attempt(self, work: Callable[[Transaction], T]) -> T:
+        """Do the same in a group or not at all: NotAtOnce, and nothing has happened."""
+        try:
+            return work(_InGroup(self))
+        except (_Undone, psycopg.DataError) as undone:
+            raise NotAtOnce from undone
 
     def tell(self, asked: Asked) -> Told:
         """Return what a statement did, once that is on disk; _Undone if it did nothing."""

@@ -32,6 +32,10 @@ class LoopWriter:
         """Do what `Database.single` does."""
         return self._groups.run(work) if self._commit is None else self._commit.run(work)
 
+    def attempt(self, work: Callable[[Transaction], T]) -> T:
+        """Do it once, with whatever else is written; NotAtOnce if it would have to go alone."""
+        return self._groups.attempt(work) if self._commit is None else self._commit.run(work)
+
     def grouped(self, work: Callable[[Transaction], T]) -> T:
         """Do what `Database.grouped` does."""
         if self._commit is not None:

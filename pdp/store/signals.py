@@ -19,12 +19,15 @@ from pdp.store.database import Row, Statement, Transaction, Value
 from pdp.store.period import EVER, Period
 from pdp.store.readings import write_signal
 
-#: Keeps a signal unless its id was used before; the parameters are `row`'s.
-KEEP: Final = (
-    "INSERT INTO signals (source_id, signal_id, device_id, result, digest, document, event_time,"
-    " received_at) VALUES (:source_id, :signal_id, :device_id, :result, :digest, :document,"
-    " :event_time, :received_at) ON CONFLICT DO NOTHING"
+#: The columns of a signal, and the parameters of `row` for them.
+COLUMNS: Final = (
+    "source_id, signal_id, device_id, result, digest, document, event_time, received_at"
 )
+VALUES: Final = (
+    ":source_id, :signal_id, :device_id, :result, :digest, :document, :event_time, :received_at"
+)
+#: Keeps a signal unless its id was used before.
+KEEP: Final = f"INSERT INTO signals ({COLUMNS}) VALUES ({VALUES}) ON CONFLICT DO NOTHING"  # noqa: S608  columns are ours
 _KEEP = Statement(KEEP)
 _DIGEST = Statement(
     "SELECT digest FROM signals WHERE source_id = :source_id AND signal_id = :signal_id"

@@ -25,9 +25,11 @@ from pdp.sources import SOURCES, signatures
 from pdp.sources.errors import MalformedSignal
 from pdp.sources.signatures import Authenticated, Delivery, Refusal, RefusalReason
 from pdp.store.arrivals import Arrival
+from pdp.store.at_once import AtOnce
 from pdp.store.database import Transaction
 from pdp.store.sources import ConfiguredSource
 from pdp.usecases.configuration import Configuration, NotInitialised
+from pdp.usecases.confirm_signal import confirm_signal
 from pdp.usecases.ingest_signal import Ingested, ingest_signals
 
 MEDIA_TYPES: Final = ("application/json", "application/cloudevents+json")
@@ -161,6 +163,9 @@ def _apply(
         generation=believed.configuration.generation,
     )
     rules = believed.configuration.rules
+
+    if isinstance(runtime.database, AtOnce) and not runtime.database.is_sqlite:
+        return confirm_signal(runtime.database, arrival, stated, rules, now=runtime.clock())
 
     def ingest(tx: Transaction) -> Ingested | None:
         return ingest_signals(tx, arrival, stated, rules, now=runtime.clock())
