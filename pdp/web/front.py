@@ -2,8 +2,8 @@
 
 A thread that waits for a body can be held by whoever sends one byte of it. Bodies arrive on the
 event loop instead, up to a size and within a deadline. Two pools of threads answer: programs
-(webhooks, tokens, checks) never wait behind pages and passwords (DECISIONS 23). Tokens and checks
-of them are answered on the loop itself, where a row or two of the database are enough.
+(webhooks, tokens, checks) never wait behind pages and passwords (DECISIONS 23). Most of what they
+ask is answered on the loop itself, where a row or two of the database are enough.
 
 Header names with an underscore are dropped: WSGI knows `Client_Cert` and `Client-Cert` by one
 name, and a proxy may clean only the second.

@@ -411,11 +411,12 @@ def test_a_configuration_that_moved_is_for_a_thread_to_load_before_a_token_is_is
         ("GET", "/introspect", False),
         ("GET", "/token", False),
         ("POST", "/revoke", False),
-        ("POST", "/webhooks/edr", False),
+        ("POST", "/webhooks/edr", True),
+        ("GET", "/webhooks/edr", False),
         ("GET", "/signin", False),
     ],
 )
-def test_only_tokens_and_checks_are_tried_on_the_loop(
+def test_only_tokens_checks_and_webhooks_are_tried_on_the_loop(
     world: World, method: str, path: str, *, known: bool
 ):
     assert OnTheLoop(Browser(world).app).knows(method, path) is known

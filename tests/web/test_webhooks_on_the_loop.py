@@ -21,7 +21,7 @@ _KEPT = Statement("SELECT COUNT(*) FROM signals")
 
 @pytest.fixture
 def world(sqlite_url: str, clock: FrozenClock) -> Iterator[World]:
-    """A deployment on SQLite: on PostgreSQL deliveries are for threads."""
+    """A deployment on SQLite: on PostgreSQL most are for threads (`test_confirming_deliveries`)."""
     database = Database.open(sqlite_url)
     world = World(database, clock)
     yield world
@@ -130,19 +130,7 @@ def test_the_next_check_counts_what_a_delivery_said(world: World):
     assert not is_active(after)
 
 
-def test_deliveries_are_for_threads_on_postgresql(postgresql_url: str, clock: FrozenClock):
-    database = Database.open(postgresql_url)
-    other = World(database, clock)
-
-    async def work(ways: OnLoop) -> object:
-        return ways.checks.knows("POST", "/webhooks/edr"), ways.checks.knows("POST", "/token")
-
-    assert on_the_loop(other, work) == (False, True)
-    other.close()
-    database.close()
-
-
-def test_deliveries_are_for_the_loop_on_sqlite_and_nothing_else_under_their_name(world: World):
+def test_deliveries_are_for_the_loop_and_nothing_else_under_their_name(world: World):
     async def work(ways: OnLoop) -> object:
         asked = [("POST", "/webhooks/edr"), ("GET", "/webhooks/edr"), ("POST", "/webhooks")]
         return [ways.checks.knows(*each) for each in asked]

@@ -14,7 +14,7 @@ class TaskRow(Base):
     __tablename__ = "tasks"
     __table_args__ = (
         UniqueConstraint("device_id", "rule", "source_id", "attribute"),
-        Index("ix_tasks_state", "state"),
+        Index("ix_tasks_state_device_id", "state", "device_id"),
     )
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
