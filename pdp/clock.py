@@ -32,6 +32,15 @@ def new_row_id(prefix: str) -> str:
     return f"{prefix}_{bits:032x}"
 
 
+def new_step() -> int:
+    """Return by how much to raise a counter that others remember: 1 to 2^31, at random.
+
+    A database that lost its last changes (a failover, a backup) goes on from an earlier number,
+    and by steps of one would come to one that it had before, when it stood for something else.
+    """
+    return 1 + secrets.randbelow(2**31)
+
+
 def new_secret() -> str:
     """Return 256 random bits, URL-safe: a bearer secret that needs no slow hash at rest."""
     return secrets.token_urlsafe(32)

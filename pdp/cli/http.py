@@ -124,9 +124,12 @@ def _front() -> Front:
     runtime: Runtime = application.extensions["pdp"]
     listen = runtime.settings.server
     door = Door(application)
+    gate = Gate(door, slots=slow_slots(listen.threads))
+    # As long as a thread waits for the database at most.
+    patience = runtime.settings.database.busy_timeout.total_seconds()
     return Front(
-        programs=Pool("programs", door, listen.program_threads),
-        pages=Pool("pages", Gate(door, slots=slow_slots(listen.threads)), listen.threads),
+        programs=Pool("programs", door, listen.program_threads, patience=patience),
+        pages=Pool("pages", gate, listen.threads, patience=patience),
         at_once=OnTheLoop(application),
         is_program=is_program,
         largest_body=listen.max_body_bytes,

@@ -113,7 +113,7 @@ class Writer(Protocol):
         ...
 
     def attempt(self, work: Callable[[Transaction], T]) -> T:
-        """Do a work that is one statement; NotAtOnce, and nothing happened, if it has to wait."""
+        """Do a work that is one statement; NotAtOnce, and nothing happened, if it waits long."""
         ...
 
     def grouped(self, work: Callable[[Transaction], T]) -> T:
@@ -128,8 +128,8 @@ class Writer(Protocol):
 class AtOnce(Database):
     """A database as far as the event loop may use it; everything else about it is NotAtOnce.
 
-    What changes something is the writer's, if there is one. Whatever it raises has happened, and
-    is not to be done anew.
+    What changes something is the writer's, if there is one. Whatever that raises but NotAtOnce
+    may have happened, and is not to be done anew.
     """
 
     def __init__(self, engine: sa.Engine, reader: Reader, writer: Writer | None = None) -> None:
@@ -154,7 +154,7 @@ class AtOnce(Database):
         return self._writer_now().single(work)
 
     def attempt(self, work: Callable[[Transaction], T]) -> T:
-        """Run a work that is one statement; NotAtOnce, and nothing happened, if it has to wait."""
+        """Run a work that is one statement; NotAtOnce, and nothing happened, if it waits long."""
         return self._writer_now().attempt(work)
 
     def _writer_now(self) -> Writer:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from pdp.clock import new_step
 from pdp.domain.compliance import Assessment, Compliance
 from pdp.domain.device import Device
 from pdp.domain.ids import DeviceId, SubjectId
@@ -153,7 +154,7 @@ def change(
     moved = before.assessed_with != rules_version or _differs(before, device, assessment)
     if moved or before.device.display_name != device.display_name:
         row = _parameters(device, assessment, rules_version, now)
-        return Change(CHANGE, {**row, "step": int(moved)})
+        return Change(CHANGE, {**row, "step": new_step() if moved else 0})
     return Change(
         CONFIRM,
         {

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from pdp.clock import new_step
 from pdp.domain.ids import SubjectId
 from pdp.store.base import to_micros
 from pdp.store.database import Statement, Transaction
@@ -27,7 +28,7 @@ _SPEND_STEP = Statement(
 )
 _REMOVE = Statement(
     "UPDATE subjects SET totp_secret = NULL, totp_pending_secret = NULL,"
-    " totp_confirmed_at = NULL, totp_last_step = NULL, epoch = epoch + 1"
+    " totp_confirmed_at = NULL, totp_last_step = NULL, epoch = epoch + :raise"
     " WHERE id = :id AND (totp_secret IS NOT NULL OR totp_pending_secret IS NOT NULL)"
 )
 _ADD_CODE = Statement(
@@ -89,7 +90,7 @@ def spend_step(tx: Transaction, subject_id: SubjectId, *, sealed: str, step: int
 
 def remove(tx: Transaction, subject_id: SubjectId) -> bool:
     """Take a person's factor and recovery codes away; False if there was none."""
-    was_there = tx.run(_REMOVE, {"id": subject_id}) == 1
+    was_there = tx.run(_REMOVE, {"id": subject_id, "raise": new_step()}) == 1
     tx.run(_DROP_CODES, {"subject_id": subject_id})
     return was_there
 

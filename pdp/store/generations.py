@@ -2,10 +2,11 @@
 
 from typing import NoReturn
 
+from pdp.clock import new_step
 from pdp.store.database import Statement, Transaction
 
 _READ = Statement("SELECT value FROM generations WHERE name = 'config'")
-_RAISE = Statement("UPDATE generations SET value = value + 1 WHERE name = 'config'")
+_RAISE = Statement("UPDATE generations SET value = value + :step WHERE name = 'config'")
 
 
 def read(tx: Transaction) -> int:
@@ -23,4 +24,4 @@ def raise_lost() -> NoReturn:
 
 def advance(tx: Transaction) -> None:
     """Tell every process, when this transaction commits, that its memory is out of date."""
-    tx.run(_RAISE, {})
+    tx.run(_RAISE, {"step": new_step()})

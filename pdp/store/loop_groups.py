@@ -60,7 +60,7 @@ class _Part:
 
     # Whoever waited may be gone.
 
-    def tell(self, told: Told) -> None:
+    def settle(self, told: Told) -> None:
         """Say what the statement did."""
         if not self.told.done():
             self.told.set_result(told)
@@ -107,7 +107,7 @@ class _InGroup(Transaction):
             # It would be committed apart from the first.
             raise RuntimeError("more than one statement needs Database.write()")
         self._is_used = True
-        return self._groups.tell((statement, texts_of(statement, parameters)))
+        return self._groups.ask((statement, texts_of(statement, parameters)))
 
 
 class LoopGroups:
@@ -141,10 +141,10 @@ class LoopGroups:
         """Do the same in a group or not at all: NotAtOnce, and nothing has happened."""
         try:
             return work(_InGroup(self))
-        except (_Undone, psycopg.DataError) as undone:
+        except _Undone as undone:
             raise NotAtOnce from undone
 
-    def tell(self, asked: Asked) -> Told:
+    def ask(self, asked: Asked) -> Told:
         """Return what a statement did, once that is on disk; _Undone if it did nothing."""
         mine = _Part(asked, self._loop.create_future())
         self._waiting.append(mine)
@@ -165,7 +165,7 @@ class LoopGroups:
         self._is_to_begin = False
         group, self._waiting = self._waiting[:MOST_WORKS], self._waiting[MOST_WORKS:]
         # A task of its own: whoever came first may leave.
-        task = self._loop.create_task(greenlet_spawn(self._told, [part.asked for part in group]))
+        task = self._loop.create_task(greenlet_spawn(self._commit, [part.asked for part in group]))
         self._ahead = task
         self._under_way.add(task)
         late = self._loop.call_later(GROUP_PATIENCE.total_seconds(), self._pass_by, task)
@@ -191,9 +191,9 @@ class LoopGroups:
                 part.fail(failure)
             return
         for part, told in zip(group, task.result(), strict=True):
-            part.tell(told)
+            part.settle(told)
 
-    def _told(self, asked: Sequence[Asked]) -> Sequence[Told]:
+    def _commit(self, asked: Sequence[Asked]) -> Sequence[Told]:
         link = self._database.lend_at_once()
         if not isinstance(link, PostgresqlLink):
             # Opening one takes its time.

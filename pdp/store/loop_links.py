@@ -1,5 +1,6 @@
-"""Statements that commit by themselves, sent to PostgreSQL from an event loop.
+"""Statements that commit by themselves, sent to PostgreSQL from an event loop, each alone.
 
+These are the ones that nothing happened of in a group (`loop_groups`), and a process' first.
 Over the connections that threads use, a few at a time: whoever waits there for an answer lets the
 loop go on. PostgreSQL commits those that come together by itself, and each holds up nobody else.
 """

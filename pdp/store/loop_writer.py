@@ -33,8 +33,8 @@ class LoopWriter:
         return self._groups.run(work) if self._commit is None else self._commit.run(work)
 
     def attempt(self, work: Callable[[Transaction], T]) -> T:
-        """Do it once, with whatever else is written; NotAtOnce if it would have to go alone."""
-        return self._groups.attempt(work) if self._commit is None else self._commit.run(work)
+        """Do it with whatever else is written on PostgreSQL; NotAtOnce if it had to go alone."""
+        return self._groups.attempt(work)
 
     def grouped(self, work: Callable[[Transaction], T]) -> T:
         """Do what `Database.grouped` does."""

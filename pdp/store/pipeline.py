@@ -2,15 +2,16 @@
 
 One connection in pipeline mode. What is asked while others are under way goes with the next packet,
 as Nagle's algorithm has it, and its answers come in one: a round trip for each question would cost
-several times what the question does. Whatever goes wrong, the connection is given up and every open
-question is `NotAtOnce`; another one is opened in a thread, and until it stands nothing is answered
-here.
+several times what the question does. A question that would wait for a lock is `NotAtOnce`, and
+those that travelled behind it are asked again. Whatever else goes wrong, the connection is given up
+and every open question is `NotAtOnce`; another one is opened in a thread, and until it stands
+nothing is answered here.
 """
 
 import asyncio
 import os
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from threading import Lock, Thread
@@ -24,28 +25,40 @@ from sqlalchemy.util import await_
 from pdp.store.at_once import NotAtOnce, own_connection
 from pdp.store.deadline import ImpatientConnection
 from pdp.store.engine import DRIVER_ERRORS
-from pdp.store.postgresql_link import ANSWERED, Prepared, as_text
+from pdp.store.postgresql_link import ANSWERED, Prepared, texts_of
 from pdp.store.statements import Row, Statement, Value
 
 T = TypeVar("T")
 
 #: How long a question may stay open before the database counts as frozen.
 PATIENCE: Final = timedelta(seconds=1)
+#: How long a question waits for a lock, and all others with it: readers wait for no row, but for
+#: who holds a whole table, as those do who change its structure.
+LOCK_PATIENCE: Final = timedelta(milliseconds=20)
 #: How soon after a connection was lost, or could not be had, another one is tried.
 AGAIN_AFTER: Final = timedelta(seconds=1)
 #: Open questions; what comes beyond is for threads, whose number is bounded.
 MOST_OPEN: Final = 512
 
 
+_BE_IMPATIENT: Final = f"SET lock_timeout = {LOCK_PATIENCE // timedelta(milliseconds=1)}"
+_LOCKED: Final = b"55P03"
+
+
 class _Question:
     """One statement under way; `answer` is None for one that prepares another."""
 
-    __slots__ = ("answer", "asked", "prepared")
+    __slots__ = ("answer", "asked", "prepared", "values")
 
     def __init__(
-        self, prepared: Prepared, answer: "asyncio.Future[Row | None] | None", asked: float
+        self,
+        prepared: Prepared,
+        values: list[bytes],
+        answer: "asyncio.Future[Row | None] | None",
+        asked: float,
     ) -> None:
         self.prepared = prepared
+        self.values = values
         self.answer = answer
         #: When, by the loop's clock.
         self.asked = asked
@@ -92,8 +105,11 @@ class PipelineReader:
         #: The loop's own handle of the connection: libpq closes its own as it likes.
         self._ear = -1
         self._prepared: dict[Statement, Prepared] = {}
+        self._names = 0
         #: What libpq will return next, in this order.
         self._expected: deque[_Question | _Turn] = deque()
+        #: What is to be asked once more.
+        self._again: list[_Question] = []
         #: Whether questions wait to be sent, and whether others are under way, which they wait for.
         self._is_to_send = False
         self._is_under_way = False
@@ -126,18 +142,17 @@ class PipelineReader:
         if pgconn is None or len(self._expected) > 2 * MOST_OPEN:
             raise NotAtOnce
         try:
-            values = [as_text(parameters[each]) for each in statement.names]
+            values = texts_of(statement, parameters)
         except psycopg.DataError as error:
             raise NotAtOnce from error
         try:
             prepared = self._prepared.get(statement) or self._prepare(pgconn, statement)
-            # NULL is None, which libpq takes and psycopg's annotation forgot.
             pgconn.send_query_prepared(prepared.name, values)
         except psycopg.Error as error:
             self._give_up()
             raise NotAtOnce from error
         answer: asyncio.Future[Row | None] = self._loop.create_future()
-        self._expect(_Question(prepared, answer, self._loop.time()))
+        self._expect(_Question(prepared, values, answer, self._loop.time()))
         return answer
 
     def close(self) -> None:
@@ -152,9 +167,10 @@ class PipelineReader:
         self._give_up()
 
     def _prepare(self, pgconn: "pq.abc.PGconn", statement: Statement) -> Prepared:
-        prepared = Prepared(f"pdp_{len(self._prepared)}".encode())
+        self._names += 1
+        prepared = Prepared(f"pdp_{self._names}".encode())
         pgconn.send_prepare(prepared.name, statement.postgresql)
-        self._expect(_Question(prepared, None, self._loop.time()))
+        self._expect(_Question(prepared, [], None, self._loop.time()))
         self._prepared[statement] = prepared
         return prepared
 
@@ -199,14 +215,38 @@ class PipelineReader:
             else:
                 _demand(result is not None and result.status == pq.ExecStatus.PIPELINE_SYNC)
                 self._is_under_way = False
+                self._ask_again(pgconn)
                 if self._is_to_send:
                     self._loop.call_soon(self._send)
 
+    def _ask_again(self, pgconn: "pq.abc.PGconn") -> None:
+        """Send what travelled behind one that failed: not before the end of all is taken in."""
+        again, self._again = self._again, []
+        for question in again:
+            question.asked = self._loop.time()
+            pgconn.send_query_prepared(question.prepared.name, question.values)
+            self._expect(question)
+
     def _settle(self, question: _Question, result: "pq.abc.PGresult | None") -> None:
-        if result is None or result.status not in ANSWERED:
-            question.fail()
-            raise _OutOfStep
-        question.settle(result)
+        if result is not None and result.status in ANSWERED:
+            question.settle(result)
+            return
+        is_behind = result is not None and result.status == pq.ExecStatus.PIPELINE_ABORTED
+        if is_behind and question.answer is not None and question.prepared in self._ready():
+            self._again.append(question)
+            return
+        question.fail()
+        _demand(is_behind or _is_locked(result))
+        if question.answer is None:
+            self._forget(question.prepared)
+
+    def _ready(self) -> Collection[Prepared]:
+        return self._prepared.values()
+
+    def _forget(self, unprepared: Prepared) -> None:
+        """Prepare a statement anew when it is needed next."""
+        kept = {each: known for each, known in self._prepared.items() if known is not unprepared}
+        self._prepared = kept
 
     def _watch(self) -> None:
         """Look now and then whether the oldest question has waited too long."""
@@ -227,8 +267,9 @@ class PipelineReader:
     def _give_up(self) -> None:
         """Drop the connection and what was asked on it, and see to another."""
         connection, self._connection, self._pgconn = self._connection, None, None
-        expected, self._expected = self._expected, deque()
-        self._prepared.clear()
+        expected, self._expected = [*self._again, *self._expected], deque()
+        self._again = []
+        self._prepared = {}
         self._is_to_send = self._is_under_way = False
         for each in expected:
             if isinstance(each, _Question):
@@ -261,6 +302,7 @@ class PipelineReader:
         try:
             with suppress(*DRIVER_ERRORS):
                 connection = own_connection(self.engine)
+                connection.execute(_BE_IMPATIENT)
         finally:
             self._hand_over(connection, drops)
 
@@ -303,6 +345,10 @@ class PipelineReader:
 
 class _OutOfStep(Exception):
     """What came is not what was expected: an error of the server, or a mistake of ours."""
+
+
+def _is_locked(result: "pq.abc.PGresult | None") -> bool:
+    return result is not None and result.error_field(pq.DiagnosticField.SQLSTATE) == _LOCKED
 
 
 def _demand(holds: bool) -> None:  # noqa: FBT001  one short word says it

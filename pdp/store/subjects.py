@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
+from pdp.clock import new_step
 from pdp.domain.errors import Conflict, NotFound
 from pdp.domain.ids import SubjectId
 from pdp.domain.subject import Subject
@@ -30,16 +31,16 @@ _CREDENTIALS_OF = Statement(
 )
 _USERNAME = Statement("SELECT username FROM subjects WHERE id = :id")
 _DISABLE = Statement(
-    "UPDATE subjects SET disabled_at = :now, epoch = epoch + 1"
+    "UPDATE subjects SET disabled_at = :now, epoch = epoch + :step"
     " WHERE id = :id AND disabled_at IS NULL"
 )
 _ENABLE = Statement(
-    "UPDATE subjects SET disabled_at = NULL, epoch = epoch + 1"
+    "UPDATE subjects SET disabled_at = NULL, epoch = epoch + :step"
     " WHERE id = :id AND disabled_at IS NOT NULL"
 )
 _SET_PASSWORD = Statement(
     "UPDATE subjects SET password_hash = :hash, must_change_password = :must_change,"
-    " password_changed_at = :now, epoch = epoch + 1 WHERE id = :id"
+    " password_changed_at = :now, epoch = epoch + :step WHERE id = :id"
 )
 _REHASH = Statement(
     "UPDATE subjects SET password_hash = :hash WHERE id = :id AND password_hash = :expected"
@@ -134,7 +135,7 @@ def set_groups(tx: Transaction, subject_id: SubjectId, groups: frozenset[str]) -
     if frozenset(row.groups) == groups:
         return False
     row.groups = sorted(groups)
-    row.epoch += 1
+    row.epoch += new_step()
     tx.flush()
     return True
 
@@ -145,19 +146,19 @@ def set_break_glass(tx: Transaction, subject_id: SubjectId, *, flagged: bool) ->
     if row.break_glass == flagged:
         return False
     row.break_glass = flagged
-    row.epoch += 1
+    row.epoch += new_step()
     tx.flush()
     return True
 
 
 def disable(tx: Transaction, subject_id: SubjectId, *, now: datetime) -> bool:
     """Shut an account from `now` (UTC) on; False if it was shut."""
-    return tx.run(_DISABLE, {"id": subject_id, "now": to_micros(now)}) == 1
+    return tx.run(_DISABLE, {"id": subject_id, "now": to_micros(now), "step": new_step()}) == 1
 
 
 def enable(tx: Transaction, subject_id: SubjectId) -> bool:
     """Open an account again; False if it was open."""
-    return tx.run(_ENABLE, {"id": subject_id}) == 1
+    return tx.run(_ENABLE, {"id": subject_id, "step": new_step()}) == 1
 
 
 def set_password(
@@ -171,6 +172,7 @@ def set_password(
             "hash": password_hash,
             "must_change": must_change,
             "now": to_micros(now),
+            "step": new_step(),
         },
     )
     if not changed:

@@ -1,6 +1,5 @@
 """Take in a delivery that only confirms what is known of its device: no wait, and no lock."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 
@@ -16,19 +15,16 @@ from pdp.usecases.ingest_signal import Ingested
 
 
 def confirm_signal(
-    database: AtOnce, arrival: Arrival, stated: Sequence[Signal], rules: Rules, *, now: datetime
+    database: AtOnce, arrival: Arrival, signal: Signal, rules: Rules, *, now: datetime
 ) -> Ingested:
     """Apply the only signal of a delivery; `now` is the instant of writing (UTC).
 
     NotAtOnce, and nothing applied, where anything but the device's own row would change or would
     have to be looked at again: that is for `ingest_signals`, to which this comes to the same.
     """
-    if len(stated) != 1:
-        raise NotAtOnce
-    [signal] = stated
     with database.read() as tx:
         seen = see(tx, signal.device)
-    if seen is None or seen.generation != arrival.generation:
+    if seen is None:
         raise NotAtOnce
     before = seen.device
     device = before.device.with_signal(signal)

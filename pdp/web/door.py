@@ -67,10 +67,7 @@ def is_webhook(method: str, path: str) -> bool:
 
 def only_reads(environ: Environ) -> bool:
     """Tell whether it changes nothing: a check by a caller whose proof is not used up."""
-    path: str = environ["PATH_INFO"]
-    if path == "/token" or path.startswith(_WEBHOOKS):
-        return False
-    return _USED_UP not in environ["wsgi.input"].getvalue()
+    return environ["PATH_INFO"] != "/token" and _USED_UP not in environ["wsgi.input"].getvalue()
 
 
 def is_program(method: str, path: str) -> bool:

@@ -23,6 +23,7 @@ import structlog
 from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]
 from werkzeug.exceptions import BadRequest, LengthRequired, RequestTimeout, ServiceUnavailable
 
+from pdp.domain.errors import Unavailable
 from pdp.web.context import RAISED
 from pdp.web.gate import WsgiApplication
 
@@ -104,14 +105,18 @@ class AtOnce(Protocol):
         ...
 
 
-_Job = tuple[Environ, RsgiProtocol, "asyncio.Future[None]"]
+_Job = tuple[Environ, RsgiProtocol, "asyncio.Future[None]", float]
 
 
 class Pool:
     """Threads that answer requests, the first that came first."""
 
-    def __init__(self, name: str, application: WsgiApplication, threads: int) -> None:
+    def __init__(
+        self, name: str, application: WsgiApplication, threads: int, *, patience: float
+    ) -> None:
+        """Make the threads; `patience` is how many seconds a request may wait for one."""
         self._application = application
+        self._patience = patience
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._threads = [
             Thread(target=self._work, name=f"{name}-{number}", daemon=True)
@@ -135,15 +140,19 @@ class Pool:
     ) -> Awaitable[None]:
         """Answer a request; what is returned is over once the answer was sent."""
         sent: asyncio.Future[None] = loop.create_future()
-        self._jobs.put((environ, protocol, sent))
+        self._jobs.put((environ, protocol, sent, loop.time()))
         return sent
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            environ, protocol, sent = job
+            environ, protocol, sent, asked = job
+            loop = sent.get_loop()
+            if RAISED not in environ and loop.time() - asked > self._patience:
+                # Nothing was done for it yet, and whoever waits that long asks again anyway.
+                environ[RAISED] = Unavailable("every thread was in use for too long")
             # From here: the loop may be busy, and would have nothing to add.
             _send(protocol, _answer(self._application, environ))
-            sent.get_loop().call_soon_threadsafe(_settle, sent)
+            loop.call_soon_threadsafe(_settle, sent)
 
 
 class Arrivals:

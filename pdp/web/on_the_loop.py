@@ -28,6 +28,8 @@ def reader_for(runtime: Runtime, loop: asyncio.AbstractEventLoop) -> Reader:
 
 #: Deliveries at once; more of them are for threads, so that no check waits behind a burst.
 MOST_DELIVERIES: Final = 16
+#: Bytes of a delivery that is read on the loop: of one signal, hardly of many.
+LARGEST_DELIVERY: Final = 4 * 1024
 
 
 class OnTheLoop:
@@ -79,7 +81,8 @@ class OnTheLoop:
         return await greenlet_spawn(self._door.at_once, environ)
 
     async def _take_in(self, environ: Environ) -> tuple[int, Headers, bytes] | None:
-        if self._deliveries >= MOST_DELIVERIES:
+        length = environ["wsgi.input"].getbuffer().nbytes
+        if self._deliveries >= MOST_DELIVERIES or length > LARGEST_DELIVERY:
             return None
         self._deliveries += 1
         try:

@@ -25,7 +25,7 @@ from pdp.sources import SOURCES, signatures
 from pdp.sources.errors import MalformedSignal
 from pdp.sources.signatures import Authenticated, Delivery, Refusal, RefusalReason
 from pdp.store.arrivals import Arrival
-from pdp.store.at_once import AtOnce
+from pdp.store.at_once import AtOnce, NotAtOnce
 from pdp.store.database import Transaction
 from pdp.store.sources import ConfiguredSource
 from pdp.usecases.configuration import Configuration, NotInitialised
@@ -83,7 +83,10 @@ class _Believed:
 
 
 def receive_webhook(runtime: Runtime, request: Request) -> Answer:
-    """Verify, read and apply one delivery; answers every request, whatever is in it."""
+    """Verify, read and apply one delivery; answers every request, whatever is in it.
+
+    NotAtOnce, and nothing applied or counted, on an event loop that it would hold up.
+    """
     if len(request.body) > runtime.settings.server.max_body_bytes:
         return too_large(runtime.settings.server.max_body_bytes)
     if _media_type(request.headers) not in MEDIA_TYPES:
@@ -164,8 +167,12 @@ def _apply(
     )
     rules = believed.configuration.rules
 
-    if isinstance(runtime.database, AtOnce) and not runtime.database.is_sqlite:
-        return confirm_signal(runtime.database, arrival, stated, rules, now=runtime.clock())
+    if isinstance(runtime.database, AtOnce):
+        if len(stated) != 1:
+            # Each would hold up whatever else is asked.
+            raise NotAtOnce
+        if not runtime.database.is_sqlite:
+            return confirm_signal(runtime.database, arrival, stated[0], rules, now=runtime.clock())
 
     def ingest(tx: Transaction) -> Ingested | None:
         return ingest_signals(tx, arrival, stated, rules, now=runtime.clock())

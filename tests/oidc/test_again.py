@@ -23,7 +23,7 @@ from pdp.oidc.request import Answer, Call
 from pdp.oidc.server import Server
 from pdp.store import clients, decisions, generations, subjects, tokens
 from pdp.store.at_once import SqliteReader
-from pdp.store.database import Database
+from pdp.store.database import Database, Statement
 from pdp.store.decision_log import GRACE, DecisionLog
 from pdp.store.documents import DocumentKind
 from pdp.store.standings import TokenMarks, marks_of_token
@@ -197,6 +197,65 @@ def test_whatever_happens_leaves_the_answer_to_be_found_anew(
     happen(asking)
 
     assert asking.again(asking.call()) is None
+
+
+def test_another_configuration_at_hand_leaves_the_answer_to_be_found_anew(
+    asking: Asking, monkeypatch: pytest.MonkeyPatch
+):
+    configurations = asking.world.runtime.configurations
+    monkeypatch.setattr(configurations, "_latest", replace(configurations.latest))
+
+    assert asking.again(asking.call()) is None
+
+
+def test_a_decision_that_is_remembered_no_more_leaves_the_answer_to_be_found_anew(
+    asking: Asking, monkeypatch: pytest.MonkeyPatch
+):
+    decided = asking.world.server.issuer.decided
+    monkeypatch.setattr(type(decided), "find", lambda *_: None)
+
+    assert asking.again(asking.call()) is None
+
+
+_DEVICE = "readings, status, risk, causes, valid_until, os_version, assessed_with, epoch"
+_AS_IT_WAS = Statement(f"SELECT {_DEVICE} FROM devices")  # noqa: S608  names of ours
+_PUT_BACK = Statement(
+    "UPDATE devices SET "  # noqa: S608  names of ours
+    + ", ".join(f"{name} = :{name}" for name in _DEVICE.split(", "))
+)
+
+
+def test_a_database_that_lost_its_last_changes_never_says_the_same_of_others(asking: Asking):
+    """As after a failover, or with a backup put back under a process that runs."""
+    database = asking.world.database
+    with database.read() as tx:
+        row = tx.one(_AS_IT_WAS, {})
+    assert row is not None
+    ingest(database, a_calm("lost", NOW, os_version="12.9"))
+    assert is_active(asking.whole(asking.call()))
+    assert is_active(asking.again(asking.call()))
+
+    with database.write() as tx:
+        tx.run(_PUT_BACK, dict(zip(_DEVICE.split(", "), row, strict=True)))
+    ingest(database, a_risky("bad", NOW))
+
+    assert asking.again(asking.call()) is None
+    assert not is_active(asking.whole(asking.call()))
+
+
+def test_a_configuration_that_was_lost_is_not_taken_for_the_next_one(asking: Asking):
+    database, configurations = asking.world.database, asking.world.runtime.configurations
+    with database.read() as tx:
+        before = generations.read(tx)
+    with database.write() as tx:
+        generations.advance(tx)
+    with database.read() as tx:
+        lost = configurations.current(tx)
+
+    with database.write() as tx:
+        tx.run(Statement("UPDATE generations SET value = :before"), {"before": before})
+        generations.advance(tx)
+        assert configurations.current(tx) is not lost
 
 
 def test_nothing_is_told_again_that_cannot_be_recorded(asking: Asking):

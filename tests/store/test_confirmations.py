@@ -1,17 +1,19 @@
 """A delivery that only confirms is written in one statement, or nothing of it is."""
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
-import psycopg
 import pytest
 
 from pdp.domain.ids import ClientId
-from pdp.domain.signal import DeviceName, NameKind
+from pdp.domain.signal import DeviceName, NameKind, RiskLevel
 from pdp.policy.assess import assess
-from pdp.store import confirmations, devices, signals
+from pdp.store import confirmations, devices, generations, signals
 from pdp.store.database import Database, Statement
 from pdp.store.signals import SignalResult
+from pdp.usecases.ingest_signal import ingest_signals
 from pdp.usecases.register_client import disable_client
 from tests.builders import NOW
 from tests.deployment import (
@@ -56,13 +58,17 @@ def _rows(database):
         return tuple(tx.one(_ROWS, {}))
 
 
-def _confirm(database, seen, signal=AGAIN, delivery_id="msg-2"):
+def _confirm(database, seen, signal=AGAIN, delivery_id="msg-2", believed_under=None):
     """Write the signal as if `seen` were still so."""
     device = seen.device.device.with_signal(signal)
     assessment = assess(device, RULES, NOW, previous=seen.device.assessment)
     change = devices.change(seen.device, device, assessment, rules_version=RULES.version, now=NOW)
+    generation = believed_under
+    if generation is None:
+        with database.read() as tx:
+            generation = generations.read(tx)
     with database.read() as tx:
-        arrival = an_arrival(tx, delivery_id, generation=seen.generation)
+        arrival = an_arrival(tx, delivery_id, generation=generation)
     row = signals.row(signal, device.id, SignalResult.APPLIED, NOW)
 
     def work(tx):
@@ -116,13 +122,32 @@ def _the_same_delivery(database):
     ids=lambda each: each.__name__.strip("_"),
 )
 def test_nothing_is_written_once_anything_moved_meanwhile(database, seen, moved):
+    with database.read() as tx:
+        believed_under = generations.read(tx)
     moved(database)
     before, device = _rows(database), the_device(database, seen.device.device.id)
 
-    assert not _confirm(database, seen)
+    assert not _confirm(database, seen, believed_under=believed_under)
 
     assert _rows(database) == before
     assert the_device(database, seen.device.device.id) == device
+
+
+def test_a_change_under_way_is_waited_for_and_never_written_over(database, seen):
+    device = seen.device.device.id
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        with database.write() as tx:
+            arrival = an_arrival(tx, "msg-9")
+            ingest_signals(tx, arrival, [a_risky("evt-9", NOW - SECOND)], RULES, now=NOW)
+            told = thread.submit(_confirm, database, seen)
+            with suppress(TimeoutError):
+                told.result(timeout=0.5)
+            assert not told.done()
+        assert told.result() is False
+
+    kept = the_device(database, device)
+    assert "evt-9" in repr(kept.device.readings)
+    assert kept.assessment.risk is RiskLevel.HIGH
 
 
 def test_a_delivery_that_was_counted_for_another_device_is_counted_once(database, seen):
@@ -135,15 +160,13 @@ def test_a_delivery_that_was_counted_for_another_device_is_counted_once(database
     assert _rows(database) == before
 
 
-def test_a_signal_whose_id_was_used_undoes_the_delivery_that_brings_it(database, seen):
+def test_a_signal_that_another_delivery_brought_is_not_written_again(database, seen):
     other = DeviceName(NameKind.SERIAL, "F5KP2")
     signed_in(database, person="grace", names=(other,))
     ingest(database, a_calm("evt-2", NOW, device=(other,)))
     before = _rows(database)
 
-    with pytest.raises(psycopg.errors.UniqueViolation):
-        _confirm(database, seen)
-
+    assert not _confirm(database, seen)
     assert _rows(database) == before
 
 

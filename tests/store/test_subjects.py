@@ -61,20 +61,24 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_each_change_that_decisions_see_raises_the_epoch_once(database, ada, change):
+    epochs = [ada.epoch]
     for is_changed in (True, False):
         with database.write() as tx:
             assert change(tx) is is_changed
+        epochs.append(_epoch(database))
 
-    assert _epoch(database) == ada.epoch + 1
+    assert epochs[0] < epochs[1] == epochs[2]
 
 
 def test_enabling_raises_the_epoch_again(database, ada):
     with database.write() as tx:
         subjects.disable(tx, ada.id, now=NOW)
+        disabled = subjects.get(tx, ada.id).epoch
         assert subjects.enable(tx, ada.id)
+        enabled = subjects.get(tx, ada.id).epoch
         assert not subjects.enable(tx, ada.id)
 
-    assert _epoch(database) == ada.epoch + 2
+    assert ada.epoch < disabled < enabled == _epoch(database)
 
 
 def test_changes_by_the_orm_and_by_statements_see_each_other(database, ada):
@@ -84,7 +88,7 @@ def test_changes_by_the_orm_and_by_statements_see_each_other(database, ada):
         subjects.set_groups(tx, ada.id, frozenset({"two"}))
         locked = subjects.get_locked(tx, ada.id)
 
-    assert (locked.groups, locked.is_disabled, locked.epoch) == (frozenset({"two"}), True, 3)
+    assert (locked.groups, locked.is_disabled) == (frozenset({"two"}), True)
 
 
 def test_the_people_of_break_glass_are_listed(database, ada):
@@ -112,7 +116,7 @@ def test_a_new_password_raises_the_epoch_and_tells_when_it_came(database, ada):
         after = subjects.get(tx, ada.id)
 
     assert (after.must_change_password, after.password_changed_at) == (True, later)
-    assert after.epoch == ada.epoch + 1
+    assert after.epoch > ada.epoch
 
 
 def test_credentials_do_not_show_their_hash(database, ada):

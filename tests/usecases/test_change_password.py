@@ -124,7 +124,7 @@ def test_the_new_password_counts_and_the_old_one_no_more(account):
     assert not account.is_password(OLD)
     after = account.credentials().subject
     assert not after.must_change_password
-    assert after.epoch == before.epoch + 1
+    assert after.epoch > before.epoch
 
 
 def test_the_other_sessions_end_and_this_one_goes_on_under_another_cookie(account):

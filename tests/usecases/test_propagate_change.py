@@ -8,7 +8,7 @@ from pdp.domain.access import Channel, Outcome, Strength
 from pdp.domain.ids import ClientId
 from pdp.domain.session import EndReason
 from pdp.domain.signal import DeviceName, NameKind
-from pdp.store import exposures, jobs, sessions
+from pdp.store import exposures, grants, jobs, sessions
 from pdp.store.database import Statement
 from pdp.store.documents import DocumentKind
 from pdp.store.standings import held_grant, live_on_device
@@ -100,6 +100,18 @@ def test_remediate_tells_the_relying_parties_and_keeps_our_session_and_grants(ru
     assert _propagate(runtime) == ["mail", "wiki"]
     assert _session(runtime, ada.session).ended_at is None
     assert not any(_revoked(runtime, grant) for grant in ada.grants)
+
+
+def test_a_grant_that_was_revoked_before_ends_nothing_more(runtime):
+    ada = signed_in(runtime.database, "wiki", "chat")
+    with runtime.database.write() as tx:
+        grants.revoke_grant(tx, ada.grants[1], EndReason.REVOKED, NOW)
+    _propagate(runtime)
+    ingest(runtime.database, a_risky("evt-1"))
+
+    assert _propagate(runtime) == ["wiki"]
+    assert _session(runtime, ada.session).ended_at is None
+    assert not _revoked(runtime, ada.grants[0])
 
 
 def test_nobody_elses_session_is_touched(runtime):

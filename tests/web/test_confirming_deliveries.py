@@ -4,14 +4,13 @@ import asyncio
 import random
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 import orjson
 import pytest
 
 from pdp.store.database import Database, Statement
-from tests.builders import NOW, FrozenClock
+from tests.builders import NOW, FrozenClock, a_delivery
 from tests.deployment import the_device
 from tests.oidc.world import World
 from tests.web.test_door import a_signed_webhook
@@ -21,7 +20,7 @@ MINUTE = timedelta(minutes=1)
 _NAME = "(SELECT MIN(value) FROM device_names WHERE device_id = devices.id)"
 _LEFT: Mapping[str, Statement] = {
     "devices": Statement(
-        f"SELECT {_NAME}, readings, status, risk, causes, valid_until, assessed_with, epoch,"  # noqa: S608  names of ours
+        f"SELECT {_NAME}, readings, status, risk, causes, valid_until, assessed_with,"  # noqa: S608  names of ours
         " updated_at FROM devices ORDER BY 1"
     ),
     "deliveries": Statement(
@@ -106,19 +105,42 @@ def test_what_says_more_is_for_a_thread_and_was_not_begun(
     assert (at_once, is_unchanged, in_a_thread[0]) == (None, True, 202)
 
 
+def both_of_them() -> Asked:
+    """Two signals in one delivery, each of which confirms."""
+    signals = [
+        {
+            "id": f"evt-{number}",
+            "event_time": (NOW - timedelta(seconds=9 - number)).isoformat(),
+            "device": {"serial": "C02XK1"},
+            "risk": "low",
+        }
+        for number in (1, 2)
+    ]
+    body = orjson.dumps({"signals": signals})
+    signed = a_delivery(body, delivery_id="both").headers
+    headers = {f"HTTP_{name.upper().replace('-', '_')}": said[0] for name, said in signed.items()}
+    return {**headers, "PATH_INFO": "/webhooks/edr", "CONTENT_TYPE": "application/json"}, body
+
+
+def test_a_batch_is_for_a_thread(world: World):
+    async def work(ways: OnLoop) -> Any:
+        await warmed_up(ways)
+        return await ways.at_once(both_of_them()), await ways.in_either(both_of_them())
+
+    at_once, told = on_the_loop(world, work)
+
+    assert at_once is None
+    assert orjson.loads(told[2]) == {"result": "accepted", "signals": 2}
+    assert {"evt-1", "evt-2"} <= set(kept(world))
+
+
 def test_the_same_delivery_sent_many_times_at_once_counts_once(world: World):
     asked = confirming(1, risk="low")
 
     async def work(ways: OnLoop) -> Any:
         await warmed_up(ways)
 
-        async def deliver() -> Any:
-            # As the front does: on the loop, else in a thread.
-            told = await ways.at_once(asked)
-            loop = asyncio.get_running_loop()
-            return told or await loop.run_in_executor(None, partial(ways.in_a_thread, asked))
-
-        return await asyncio.gather(*(deliver() for _ in range(16)))
+        return await asyncio.gather(*(ways.in_either(asked) for _ in range(16)))
 
     told = on_the_loop(world, work)
 
@@ -131,13 +153,8 @@ def test_many_about_one_device_at_once_are_all_kept(world: World):
     async def work(ways: OnLoop) -> Any:
         await warmed_up(ways)
 
-        async def deliver(number: int) -> Any:
-            asked = confirming(number, risk="low")
-            told = await ways.at_once(asked)
-            loop = asyncio.get_running_loop()
-            return told or await loop.run_in_executor(None, partial(ways.in_a_thread, asked))
-
-        return await asyncio.gather(*(deliver(number) for number in range(1, 30)))
+        asked = [confirming(number, risk="low") for number in range(1, 30)]
+        return await asyncio.gather(*(ways.in_either(each) for each in asked))
 
     told = on_the_loop(world, work)
 
@@ -156,9 +173,8 @@ def test_a_change_that_comes_with_confirmations_is_never_written_over(world: Wor
 
     async def work(ways: OnLoop) -> Any:
         await warmed_up(ways)
-        loop = asyncio.get_running_loop()
         few = [asyncio.ensure_future(ways.at_once(confirming(n, risk="low"))) for n in range(1, 10)]
-        change = loop.run_in_executor(None, partial(ways.in_a_thread, bad))
+        change = asyncio.ensure_future(ways.in_either(bad))
         few += [
             asyncio.ensure_future(ways.at_once(confirming(n, risk="low"))) for n in range(10, 15)
         ]

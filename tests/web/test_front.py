@@ -15,6 +15,8 @@ from pdp.web.context import RAISED
 from pdp.web.front import MOST_HELD, Front, Pool, environ_of
 
 LIMIT = 64
+#: Seconds that a request waits for a thread.
+PATIENCE = 10.0
 
 
 @dataclass
@@ -126,7 +128,7 @@ def in_a_loop(work):
         return thread.submit(asyncio.run, work).result()
 
 
-def fronted(work, application=tell, threads=1, **options):
+def fronted(work, application=tell, threads=1, patience=PATIENCE, **options):
     """Start a front, let `work` do something with it, and end it; return what that returned."""
 
     async def run():
@@ -137,8 +139,8 @@ def fronted(work, application=tell, threads=1, **options):
             **options,
         }
         front = Front(
-            programs=Pool("programs", application, threads),
-            pages=Pool("pages", application, 1),
+            programs=Pool("programs", application, threads, patience=patience),
+            pages=Pool("pages", application, 1, patience=patience),
             is_program=lambda method, path: (method, path) == ("POST", "/token"),
             **settings,
         )
@@ -190,6 +192,26 @@ def test_what_goes_wrong_on_the_loop_is_the_application_s_to_word():
     )
 
     assert told[2] == b"MemoryError"
+
+
+def test_who_waits_too_long_for_a_thread_is_told_so_and_nothing_is_done():
+    """As in a flood, or where every thread waits for the database."""
+
+    def busy(environ, start_response):
+        over.wait(0 if RAISED in environ else 30)
+        return tell(environ, start_response)
+
+    over = threading.Event()
+
+    async def ask(front):
+        exchanges = [Exchange() for _ in range(3)]
+        asked = [asyncio.ensure_future(front.__rsgi__(Scope(), each)) for each in exchanges]
+        await asyncio.wait(asked, timeout=0.3)
+        over.set()
+        await asyncio.gather(*asked)
+        return [body for _, _, body in (each.answer for each in exchanges)]
+
+    assert fronted(ask, busy, patience=0.2) == [b"", b"Unavailable", b"Unavailable"]
 
 
 def test_programs_and_pages_have_threads_of_their_own():
@@ -411,8 +433,8 @@ class Timers:
 def test_bodies_are_looked_after_until_the_end_and_no_longer():
     loop: Any = Timers()
     front = Front(
-        programs=Pool("programs", tell, 1),
-        pages=Pool("pages", tell, 1),
+        programs=Pool("programs", tell, 1, patience=PATIENCE),
+        pages=Pool("pages", tell, 1, patience=PATIENCE),
         at_once=Nothing(),
         is_program=lambda _method, _path: True,
         largest_body=LIMIT,

@@ -81,13 +81,25 @@ class OnLoop:
         self._door = door
 
     async def at_once(self, asked: Asked) -> Told | None:
-        """Ask on the loop."""
-        answer = await self.checks.answer(an_environ(*asked))
+        """Ask on the loop; None if it is for a thread, from the beginning."""
+        environ = an_environ(*asked)
+        answer = await self.checks.answer(environ)
+        assert RAISED not in environ, environ[RAISED]
         return None if answer is None else (answer[0], dict(answer[1]), answer[2])
 
     def in_a_thread(self, asked: Asked) -> Told:
         """Ask the door as a thread does."""
         status, headers, body = through(self._door, *asked)
+        return int(status[:3]), headers, body
+
+    async def in_either(self, asked: Asked) -> Told:
+        """Ask as the front does: on the loop, else, with the same request, the door in a thread."""
+        environ = an_environ(*asked)
+        answer = await self.checks.answer(environ)
+        if answer is not None:
+            return answer[0], dict(answer[1]), answer[2]
+        loop = asyncio.get_running_loop()
+        status, headers, body = await loop.run_in_executor(None, told_by, self._door, environ)
         return int(status[:3]), headers, body
 
     async def both(self, asked: Asked) -> tuple[Told | None, Told]:

@@ -13,6 +13,7 @@ from pdp.usecases.register_client import disable_client
 from pdp.web.on_the_loop import MOST_DELIVERIES
 from tests.builders import NOW, SOURCE, FrozenClock
 from tests.oidc.world import World
+from tests.web.test_confirming_deliveries import both_of_them
 from tests.web.test_door import a_signed_webhook
 from tests.web.test_on_the_loop import Asked, OnLoop, introspecting, is_active, on_the_loop
 
@@ -74,6 +75,18 @@ def test_each_is_answered_as_a_thread_would(world: World):
     for at_once, in_a_thread in told.values():
         assert at_once == in_a_thread
     assert [at_once[0] for at_once, _ in told.values()] == [202, 409, 400, 415]
+
+
+def test_a_batch_is_for_a_thread(world: World):
+    """Of many signals each would hold up whatever else is asked."""
+
+    async def work(ways: OnLoop) -> object:
+        return await ways.at_once(both_of_them()), await ways.in_either(both_of_them())
+
+    at_once, told = on_the_loop(world, work)
+
+    assert at_once is None
+    assert orjson.loads(told[2]) == {"result": "accepted", "signals": 2}
 
 
 def test_what_nobody_signed_is_for_a_thread_to_count(world: World):
