@@ -2,12 +2,14 @@
 
 Statements of requests that come together travel together, and one commit answers all of them. While
 one group is under way, the next one gathers. None of them waits long for a row that others hold:
-then, and whatever else one of them fails for, nothing of the group has happened, and each is done
-again alone (`loop_links`), where it may wait, and fails for itself.
+then, and whatever else one of them fails for, nothing of the group has happened, and each is tried
+by itself; whatever fails there, too, is done alone (`loop_links`), where it may wait, and fails for
+itself.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Final, NoReturn, TypeVar
@@ -74,10 +76,10 @@ class _Part:
 class _InGroup(Transaction):
     """What a work holds for a transaction: good for one statement."""
 
-    __slots__ = ("_groups", "_is_used")
+    __slots__ = ("_ask", "_is_used")
 
-    def __init__(self, groups: "LoopGroups") -> None:
-        self._groups = groups
+    def __init__(self, ask: Callable[[Asked], Told]) -> None:
+        self._ask = ask
         self._is_used = False
         self._sqlite = False
         self.is_reading = False
@@ -107,7 +109,7 @@ class _InGroup(Transaction):
             # It would be committed apart from the first.
             raise RuntimeError("more than one statement needs Database.write()")
         self._is_used = True
-        return self._groups.ask((statement, texts_of(statement, parameters)))
+        return self._ask((statement, texts_of(statement, parameters)))
 
 
 class LoopGroups:
@@ -120,6 +122,8 @@ class LoopGroups:
         self._loop = loop
         self._alone = alone
         self._patience = LoopPatience(loop)
+        #: Those who try by themselves: connections are few.
+        self._few = asyncio.Semaphore(MOST_GROUPS)
         self._waiting: list[_Part] = []
         #: Whether a group begins once the loop has gone round.
         self._is_to_begin = False
@@ -138,13 +142,22 @@ class LoopGroups:
             return self._alone.run(work)
 
     def attempt(self, work: Callable[[Transaction], T]) -> T:
-        """Do the same in a group or not at all: NotAtOnce, and nothing has happened."""
-        try:
-            return work(_InGroup(self))
-        except _Undone as undone:
-            raise NotAtOnce from undone
+        """Do the same without a long wait or not at all: NotAtOnce, and nothing has happened."""
+        for ask in (self._in_group, self._by_itself):
+            with suppress(_Undone):
+                return work(_InGroup(ask))
+        raise NotAtOnce
 
-    def ask(self, asked: Asked) -> Told:
+    def _by_itself(self, asked: Asked) -> Told:
+        """Do the same as `_in_group`, in none: what undid that was perhaps another's."""
+        await_(self._few.acquire())
+        try:
+            [told] = self._commit([asked])
+        finally:
+            self._few.release()
+        return told
+
+    def _in_group(self, asked: Asked) -> Told:
         """Return what a statement did, once that is on disk; _Undone if it did nothing."""
         mine = _Part(asked, self._loop.create_future())
         self._waiting.append(mine)

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from pdp.domain.errors import OutcomeUnknown, Unavailable
-from pdp.store import clients
+from pdp.store import clients, loop_links
 from pdp.store.database import Database, Statement
 from pdp.store.group_commit import MOST_WORKS
 from pdp.store.loop_groups import GROUP_PATIENCE, MOST_GROUPS
@@ -171,6 +171,27 @@ def test_a_group_waits_for_a_row_a_moment_and_whoever_is_alone_as_long_as_it_tak
     database = Database.open(postgresql_url)
     assert database.single(asking(PATIENCE)) == ("10s",)
     database.close()
+
+
+def test_many_who_wait_for_a_row_hold_up_nobody_who_came_with_them(postgresql_url: str):
+    database, holder = Database.open(postgresql_url, pool_size=24), Database.open(postgresql_url)
+
+    async def work(writer):
+        await opened(writer, database, 16)
+        with ExitStack() as held:
+            spending("row")(held.enter_context(holder.write()))
+            victims = [
+                asyncio.ensure_future(single(writer, spending("row")))
+                for _ in range(2 * loop_links.MOST_LINKS)
+            ]
+            for round_ in range(5):
+                others = (single(writer, spending(f"{round_}-{n}")) for n in range(4))
+                assert await asyncio.gather(*others) == [True] * 4
+            assert not any(each.done() for each in victims)
+        assert await asyncio.gather(*victims) == [False] * len(victims)
+
+    on_a_loop(database, work)
+    holder.close()
 
 
 def test_the_patience_of_a_group_ends_with_it(postgresql_url: str):
