@@ -11,7 +11,7 @@ nothing is answered here.
 import asyncio
 import os
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
 from threading import Lock, Thread
@@ -109,7 +109,9 @@ class PipelineReader:
         #: What libpq will return next, in this order.
         self._expected: deque[_Question | _Turn] = deque()
         #: What is to be asked once more.
-        self._again: list[_Question] = []
+        self._again: deque[_Question] = deque()
+        #: Statements of which one waited for a lock, in the packet that is being answered.
+        self._held: set[Prepared] = set()
         #: Whether questions wait to be sent, and whether others are under way, which they wait for.
         self._is_to_send = False
         self._is_under_way = False
@@ -221,32 +223,33 @@ class PipelineReader:
 
     def _ask_again(self, pgconn: "pq.abc.PGconn") -> None:
         """Send what travelled behind one that failed: not before the end of all is taken in."""
-        again, self._again = self._again, []
-        for question in again:
-            question.asked = self._loop.time()
+        self._held.clear()
+        while self._again:
+            question = self._again[0]
             pgconn.send_query_prepared(question.prepared.name, question.values)
             self._expect(question)
+            # Not before: if that failed, it is given up with all others.
+            self._again.popleft()
 
     def _settle(self, question: _Question, result: "pq.abc.PGresult | None") -> None:
+        """Pass an answer on; with none, ask again where another's failure was the reason."""
+        prepared = question.prepared
         if result is not None and result.status in ANSWERED:
             question.settle(result)
             return
         is_behind = result is not None and result.status == pq.ExecStatus.PIPELINE_ABORTED
-        if is_behind and question.answer is not None and question.prepared in self._ready():
+        is_ready = prepared in self._prepared.values()
+        if is_behind and is_ready and question.answer is not None and prepared not in self._held:
             self._again.append(question)
             return
         question.fail()
-        _demand(is_behind or _is_locked(result))
+        _demand(is_behind or not is_ready or _is_locked(result))
+        # Whatever else of this packet asks the same would wait for the same.
+        self._held.add(prepared)
         if question.answer is None:
-            self._forget(question.prepared)
-
-    def _ready(self) -> Collection[Prepared]:
-        return self._prepared.values()
-
-    def _forget(self, unprepared: Prepared) -> None:
-        """Prepare a statement anew when it is needed next."""
-        kept = {each: known for each, known in self._prepared.items() if known is not unprepared}
-        self._prepared = kept
+            kept = {each: known for each, known in self._prepared.items() if known is not prepared}
+            # To be prepared anew when it is needed next.
+            self._prepared = kept
 
     def _watch(self) -> None:
         """Look now and then whether the oldest question has waited too long."""
@@ -268,7 +271,8 @@ class PipelineReader:
         """Drop the connection and what was asked on it, and see to another."""
         connection, self._connection, self._pgconn = self._connection, None, None
         expected, self._expected = [*self._again, *self._expected], deque()
-        self._again = []
+        self._again.clear()
+        self._held.clear()
         self._prepared = {}
         self._is_to_send = self._is_under_way = False
         for each in expected:
@@ -301,8 +305,7 @@ class PipelineReader:
         connection: ImpatientConnection | None = None
         try:
             with suppress(*DRIVER_ERRORS):
-                connection = own_connection(self.engine)
-                connection.execute(_BE_IMPATIENT)
+                connection = _made_impatient(own_connection(self.engine))
         finally:
             self._hand_over(connection, drops)
 
@@ -345,6 +348,15 @@ class PipelineReader:
 
 class _OutOfStep(Exception):
     """What came is not what was expected: an error of the server, or a mistake of ours."""
+
+
+def _made_impatient(connection: ImpatientConnection) -> ImpatientConnection | None:
+    try:
+        connection.execute(_BE_IMPATIENT)
+    except psycopg.Error:
+        connection.close()
+        return None
+    return connection
 
 
 def _is_locked(result: "pq.abc.PGresult | None") -> bool:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from datetime import timedelta
 
+import psycopg
 import pytest
 from sqlalchemy.util import greenlet_spawn
 
@@ -152,6 +153,83 @@ def test_a_question_about_a_table_that_is_held_is_a_thread_s_and_holds_up_no_oth
     assert all(isinstance(each, NotAtOnce) for each in held[:4])
     assert held[4:] == [("behind", number, False) for number in range(5)]
     assert (later, same) == ((0,), pid)
+
+
+def test_however_many_ask_about_a_table_that_is_held_others_are_answered(postgresql_url: str):
+    async def work(reader):
+        loop = asyncio.get_running_loop()
+        await ask(reader, LOCKED, value="x")
+        waits, held = [], []
+        with closing(Database.open(postgresql_url)) as beside, beside.write() as tx:
+            tx.run(Statement("LOCK TABLE jobs"), {})
+            # More than would be through one after the other.
+            for _ in range(40):
+                held += [asyncio.ensure_future(ask(reader, LOCKED, value="x")) for _ in range(10)]
+                began = loop.time()
+                answer = await ask(reader, ECHO, value="free", number=1)
+                waits.append((answer, loop.time() - began))
+        return waits, await asyncio.gather(*held), reader.is_open
+
+    waits, held, is_open = on_a_loop(postgresql_url, work)
+
+    assert {answer for answer, _ in waits} == {("free", 1, False)}
+    assert max(waited for _, waited in waits) < PATIENCE.total_seconds()
+    assert all(isinstance(each, NotAtOnce) for each in held)
+    assert is_open
+
+
+def test_what_cannot_be_sent_again_is_left_to_threads(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    expect = vars(PipelineReader)["_expect"]
+
+    async def work(reader):
+        await ask(reader, LOCKED, value="x")
+        await ask(reader, ECHO, value="known", number=0)
+        expected = []
+
+        def refuse(self, question):
+            expected.append(question)
+            if len(expected) > 8:
+                raise psycopg.OperationalError("on purpose")
+            expect(self, question)
+
+        with closing(Database.open(postgresql_url)) as beside, beside.write() as tx:
+            tx.run(Statement("LOCK TABLE jobs"), {})
+            monkeypatch.setattr(PipelineReader, "_expect", refuse)
+            questions = [ask(reader, ECHO, value="b", number=number) for number in range(6)]
+            async with asyncio.timeout(20):
+                told = await asyncio.gather(ask(reader, LOCKED, value="x"), *questions)
+            monkeypatch.undo()
+        await opened(reader)
+        return told, await ask(reader, ECHO, value="later", number=1)
+
+    told, later = on_a_loop(postgresql_url, work)
+
+    assert all(isinstance(each, NotAtOnce) for each in told)
+    assert later == ("later", 1, False)
+
+
+def test_a_statement_that_was_first_asked_behind_a_lock_costs_nobody_the_connection(
+    postgresql_url: str,
+):
+    async def work(reader):
+        (pid,) = await ask(reader, PID)
+        await ask(reader, LOCKED, value="x")
+        with closing(Database.open(postgresql_url)) as beside, beside.write() as tx:
+            tx.run(Statement("LOCK TABLE jobs"), {})
+            first = [ask(reader, LOCKED, value="x"), ask(reader, ECHO, value="new", number=1)]
+            under_way = [asyncio.ensure_future(each) for each in first]
+            # Sent, and not answered yet.
+            await asyncio.wait(under_way, timeout=0.01)
+            second = await asyncio.gather(*(ask(reader, ECHO, value="2", number=2) for _ in "ab"))
+            await asyncio.gather(*under_way)
+        return pid, second, await ask(reader, ECHO, value="3", number=3), await ask(reader, PID)
+
+    pid, second, third, same = on_a_loop(postgresql_url, work)
+
+    assert all(isinstance(each, NotAtOnce) or each == ("2", 2, False) for each in second)
+    assert (third, same) == (("3", 3, False), (pid,))
 
 
 def test_a_connection_that_the_server_ends_is_replaced(postgresql_url: str):

@@ -214,6 +214,29 @@ def test_who_waits_too_long_for_a_thread_is_told_so_and_nothing_is_done():
     assert fronted(ask, busy, patience=0.2) == [b"", b"Unavailable", b"Unavailable"]
 
 
+def test_an_error_that_waited_too_long_for_its_words_keeps_them():
+    """It may be about something that was written: nobody may be told that nothing was done."""
+
+    def busy(environ, start_response):
+        over.wait(0 if RAISED in environ else 30)
+        return tell(environ, start_response)
+
+    over = threading.Event()
+
+    async def ask(front):
+        first, failed = Exchange(), Exchange(b"quick")
+        held = asyncio.ensure_future(front.__rsgi__(Scope(path="/signin/x"), first))
+        await asyncio.wait([held], timeout=0.05)
+        scope = Scope(path="/introspect", lines=sized(5))
+        waits = asyncio.ensure_future(front.__rsgi__(scope, failed))
+        await asyncio.wait([waits], timeout=0.3)
+        over.set()
+        await asyncio.gather(held, waits)
+        return failed.answer[2]
+
+    assert fronted(ask, busy, patience=0.2, at_once=Failing()) == b"MemoryError"
+
+
 def test_programs_and_pages_have_threads_of_their_own():
     answers = served(
         (Scope(), Exchange()),

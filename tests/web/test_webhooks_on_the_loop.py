@@ -104,7 +104,7 @@ def test_what_nobody_signed_is_for_a_thread_to_count(world: World):
 
 def test_a_large_delivery_is_for_a_thread_to_read(world: World):
     async def work(ways: OnLoop) -> object:
-        return await ways.both(a_signed_webhook(device={"serial": "S1", "edr_id": "x" * 9000}))
+        return await ways.both(a_signed_webhook(device={"serial": "S1", "edr_id": "x" * 5000}))
 
     at_once, in_a_thread = on_the_loop(world, work)
 
