@@ -77,6 +77,14 @@ def _command(pid):
     return []
 
 
+@pytest.fixture(autouse=True)
+def _a_terminal_may_close():
+    """Whoever runs the tests may have asked that their terminal's end be ignored (nohup)."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 def _handles(pid, what, number):
     """Tell whether a process catches (`SigCgt`) or ignores (`SigIgn`) a signal."""
     status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
