@@ -43,6 +43,8 @@ MOST_OPEN: Final = 512
 
 _BE_IMPATIENT: Final = f"SET lock_timeout = {LOCK_PATIENCE // timedelta(milliseconds=1)}"
 _LOCKED: Final = b"55P03"
+#: Seconds within which a question is asked again.
+_AGAIN_WITHIN: Final = 5 * LOCK_PATIENCE.total_seconds()
 
 
 class _Question:
@@ -240,7 +242,11 @@ class PipelineReader:
         is_behind = result is not None and result.status == pq.ExecStatus.PIPELINE_ABORTED
         is_ready = prepared in self._prepared.values()
         if is_behind and is_ready and question.answer is not None and prepared not in self._held:
-            self._again.append(question)
+            if self._loop.time() - question.asked < _AGAIN_WITHIN:
+                self._again.append(question)
+            else:
+                # Others ask about what is held without a pause: a thread is quicker.
+                question.fail()
             return
         question.fail()
         _demand(is_behind or not is_ready or _is_locked(result))

@@ -178,6 +178,39 @@ def test_however_many_ask_about_a_table_that_is_held_others_are_answered(postgre
     assert is_open
 
 
+def test_whoever_asks_without_a_pause_about_a_table_that_is_held_keeps_nobody_waiting(
+    postgresql_url: str,
+):
+    async def work(reader):
+        loop = asyncio.get_running_loop()
+        await ask(reader, LOCKED, value="x")
+        held, waits = [], []
+
+        async def insist():
+            while len(waits) < 30:
+                held.append(asyncio.ensure_future(ask(reader, LOCKED, value="x")))
+                await asyncio.wait(held[-1:], timeout=0.005)
+
+        async def ask_others():
+            for _ in range(30):
+                began = loop.time()
+                answer = await ask(reader, ECHO, value="free", number=1)
+                waits.append((answer, loop.time() - began))
+
+        with closing(Database.open(postgresql_url)) as beside, beside.write() as tx:
+            tx.run(Statement("LOCK TABLE jobs"), {})
+            await asyncio.gather(insist(), ask_others())
+        return waits, await asyncio.gather(*held), reader.is_open
+
+    waits, held, is_open = on_a_loop(postgresql_url, work)
+
+    # An answer, or a thread's: either soon.
+    assert all(isinstance(each, NotAtOnce) or each == ("free", 1, False) for each, _ in waits)
+    assert max(waited for _, waited in waits) < PATIENCE.total_seconds() / 2
+    assert all(isinstance(each, NotAtOnce) for each in held)
+    assert is_open
+
+
 def test_what_cannot_be_sent_again_is_left_to_threads(
     postgresql_url: str, monkeypatch: pytest.MonkeyPatch
 ):
