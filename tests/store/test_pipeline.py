@@ -184,7 +184,8 @@ def test_whoever_asks_without_a_pause_about_a_table_that_is_held_keeps_nobody_wa
     async def work(reader):
         loop = asyncio.get_running_loop()
         await ask(reader, LOCKED, value="x")
-        held, waits = [], []
+        held: list[asyncio.Future[object]] = []
+        waits: list[tuple[object, float]] = []
 
         async def insist():
             while len(waits) < 30:
@@ -207,7 +208,8 @@ def test_whoever_asks_without_a_pause_about_a_table_that_is_held_keeps_nobody_wa
     # An answer, or a thread's: either soon.
     assert all(isinstance(each, NotAtOnce) or each == ("free", 1, False) for each, _ in waits)
     assert max(waited for _, waited in waits) < PATIENCE.total_seconds() / 2
-    assert all(isinstance(each, NotAtOnce) for each in held)
+    # The last ones may come after its release.
+    assert all(isinstance(each, NotAtOnce) or each == (0,) for each in held)
     assert is_open
 
 
