@@ -78,11 +78,18 @@ def _command(pid):
 
 
 @pytest.fixture(autouse=True)
-def _a_terminal_may_close():
-    """Whoever runs the tests may have asked that their terminal's end be ignored (nohup)."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+def _no_signal_is_ignored():
+    """Whoever runs the tests may ignore some (nohup, or `&` in a script): children inherit it."""
+    ignored = [
+        number
+        for number in (signal.SIGHUP, signal.SIGINT)
+        if signal.getsignal(number) is signal.SIG_IGN
+    ]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
     yield
-    signal.signal(signal.SIGHUP, before)
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _handles(pid, what, number):
