@@ -42,7 +42,9 @@ MOST_OPEN: Final = 512
 
 
 _BE_IMPATIENT: Final = f"SET lock_timeout = {LOCK_PATIENCE // timedelta(milliseconds=1)}"
+#: No lock in time; a statement that is not prepared (SQLSTATE, PostgreSQL Appendix A).
 _LOCKED: Final = b"55P03"
+_UNKNOWN: Final = b"26000"
 #: Seconds within which a question is asked again.
 _AGAIN_WITHIN: Final = 5 * LOCK_PATIENCE.total_seconds()
 
@@ -249,7 +251,8 @@ class PipelineReader:
                 question.fail()
             return
         question.fail()
-        _demand(is_behind or not is_ready or _is_locked(result))
+        refused = _sqlstate(result)
+        _demand(is_behind or refused == _LOCKED or (refused == _UNKNOWN and not is_ready))
         # Whatever else of this packet asks the same would wait for the same.
         self._held.add(prepared)
         if question.answer is None:
@@ -365,8 +368,8 @@ def _made_impatient(connection: ImpatientConnection) -> ImpatientConnection | No
     return connection
 
 
-def _is_locked(result: "pq.abc.PGresult | None") -> bool:
-    return result is not None and result.error_field(pq.DiagnosticField.SQLSTATE) == _LOCKED
+def _sqlstate(result: "pq.abc.PGresult | None") -> bytes | None:
+    return None if result is None else result.error_field(pq.DiagnosticField.SQLSTATE)
 
 
 def _demand(holds: bool) -> None:  # noqa: FBT001  one short word says it

@@ -97,16 +97,20 @@ def test_of_many_that_ask_a_server_that_accepts_nobody_all_hear_so_in_the_time_o
         database.close()
 
 
-def test_a_server_that_refuses_a_statement_is_silent_no_more(postgresql_url: str):
+def silenced(url: str) -> Database:
+    """A database whose server stood still, and goes on now."""
     database = Database.open(
-        postgresql_url,
-        busy_timeout=timedelta(milliseconds=500),
-        grace=timedelta(milliseconds=100),
+        url, busy_timeout=timedelta(milliseconds=500), grace=timedelta(milliseconds=100)
     )
     with database.read() as tx:
         pid = pid_of(tx)
     with stopped(pid), pytest.raises(Unavailable), database.read() as tx:
         tx.one(ONE, {})
+    return database
+
+
+def test_a_server_that_refuses_a_statement_is_silent_no_more(postgresql_url: str):
+    database = silenced(postgresql_url)
     with pytest.raises(psycopg.errors.DivisionByZero), database.write() as tx:
         tx.one(Statement("SELECT 1 / 0"), {})
 
@@ -117,15 +121,7 @@ def test_a_server_that_refuses_a_statement_is_silent_no_more(postgresql_url: str
 
 
 def test_a_server_that_is_woken_is_asked_again_by_everybody(postgresql_url: str):
-    database = Database.open(
-        postgresql_url,
-        busy_timeout=timedelta(milliseconds=500),
-        grace=timedelta(milliseconds=100),
-    )
-    with database.read() as tx:
-        pid = pid_of(tx)
-    with stopped(pid), pytest.raises(Unavailable), database.read() as tx:
-        tx.one(ONE, {})
+    database = silenced(postgresql_url)
 
     for _ in range(3):
         with database.read() as tx:

@@ -194,13 +194,18 @@ def test_what_goes_wrong_on_the_loop_is_the_application_s_to_word():
     assert told[2] == b"MemoryError"
 
 
-def test_who_waits_too_long_for_a_thread_is_told_so_and_nothing_is_done():
-    """As in a flood, or where every thread waits for the database."""
+def busy_until(over):
+    """An application that keeps its threads, but words errors at once."""
 
     def busy(environ, start_response):
         over.wait(0 if RAISED in environ else 30)
         return tell(environ, start_response)
 
+    return busy
+
+
+def test_who_waits_too_long_for_a_thread_is_told_so_and_nothing_is_done():
+    """As in a flood, or where every thread waits for the database."""
     over = threading.Event()
 
     async def ask(front):
@@ -211,16 +216,11 @@ def test_who_waits_too_long_for_a_thread_is_told_so_and_nothing_is_done():
         await asyncio.gather(*asked)
         return [body for _, _, body in (each.answer for each in exchanges)]
 
-    assert fronted(ask, busy, patience=0.2) == [b"", b"Unavailable", b"Unavailable"]
+    assert fronted(ask, busy_until(over), patience=0.2) == [b"", b"Unavailable", b"Unavailable"]
 
 
 def test_an_error_that_waited_too_long_for_its_words_keeps_them():
     """It may be about something that was written: nobody may be told that nothing was done."""
-
-    def busy(environ, start_response):
-        over.wait(0 if RAISED in environ else 30)
-        return tell(environ, start_response)
-
     over = threading.Event()
 
     async def ask(front):
@@ -234,7 +234,7 @@ def test_an_error_that_waited_too_long_for_its_words_keeps_them():
         await asyncio.gather(held, waits)
         return failed.answer[2]
 
-    assert fronted(ask, busy, patience=0.2, at_once=Failing()) == b"MemoryError"
+    assert fronted(ask, busy_until(over), patience=0.2, at_once=Failing()) == b"MemoryError"
 
 
 def test_programs_and_pages_have_threads_of_their_own():
