@@ -34,6 +34,8 @@ T = TypeVar("T")
 LOCK_PATIENCE: Final = timedelta(milliseconds=50)
 #: How long others gather behind a group; then theirs begins beside it.
 GROUP_PATIENCE: Final = timedelta(milliseconds=100)
+#: How long one waits to be tried by itself.
+FEW_PATIENCE: Final = timedelta(seconds=1)
 #: Groups under way at once, each on a connection of those that a process has.
 MOST_GROUPS: Final = 4
 
@@ -150,7 +152,10 @@ class LoopGroups:
 
     def _by_itself(self, asked: Asked) -> Told:
         """Do the same as `_in_group`, in none: what undid that was perhaps another's."""
-        await_(self._few.acquire())
+        try:
+            await_(asyncio.wait_for(self._few.acquire(), FEW_PATIENCE.total_seconds()))
+        except TimeoutError:
+            raise _Undone from None
         try:
             [told] = self._commit([asked])
         finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import timedelta
 from functools import partial
 
 import psycopg
@@ -192,6 +193,27 @@ def test_many_who_wait_for_a_row_hold_up_nobody_who_came_with_them(postgresql_ur
 
     on_a_loop(database, work)
     holder.close()
+
+
+def test_while_a_whole_table_is_held_everybody_is_told_so_in_time(postgresql_url: str):
+    """Even where the statement was not prepared before, which is waited for longer."""
+    busy = timedelta(seconds=2)
+    database = Database.open(postgresql_url, pool_size=24, busy_timeout=busy)
+
+    async def work(writer):
+        with ExitStack() as lent:
+            for _ in range(16):
+                lent.enter_context(database.read()).one(PATIENCE, {})
+        with as_admin(postgresql_url) as admin, admin.transaction():
+            admin.execute("LOCK TABLE single_use")
+            began = asyncio.get_running_loop().time()
+            told = await asyncio.gather(*(single(writer, spending(f"t-{n}")) for n in range(32)))
+            took = asyncio.get_running_loop().time() - began
+        assert {type(each) for each in told} == {Unavailable}
+        # A group, one's own try, a place and a lock: not one after the other for all.
+        assert took < 10
+
+    on_a_loop(database, work)
 
 
 def test_the_patience_of_a_group_ends_with_it(postgresql_url: str):
